@@ -1,0 +1,216 @@
+"""Training by recipe: what is kept, what is refused, and that a killed run loses nothing."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import vgzoo
+from vgzoo import data, hub
+from vgzoo.errors import UnknownModelError, VgzooError
+from vgzoo.train import checkpoint, names, recipes, train
+
+RECIPE = {
+    "arch": "r3gan",
+    "kwargs": {
+        "frames": 4,
+        "height": 16,
+        "width": 16,
+        "widths": [8, 8],
+        "discriminator_widths": [8, 8],
+        "content": 8,
+        "motion": 4,
+        "waves": 4,
+    },
+    "dataset": "mnist",
+    "seed": 3,
+    "dtype": "float32",
+    "batch_size": 4,
+    "stages": [
+        {"steps": 6, "frames": 2, "size": 16},
+        {"steps": 6, "frames": 4, "size": 16},
+    ],
+    "learning_rate": {"peak": 2e-4, "warmup_steps": 2, "final": 5e-5},
+    "ema_momentum": 0.9,
+    "epoch_steps": 2,
+    "sample_epochs": 3,
+    "fps": 8,
+}
+
+
+@pytest.fixture
+def recipe(tmp_path, mnist_folder):
+    """Path of a recipe that trains in seconds, with a bank of digits in reach."""
+    path = tmp_path / "tiny.json"
+    path.write_text(json.dumps(RECIPE))
+    return path
+
+
+def change(recipe, **fields):
+    recipe.write_text(json.dumps(RECIPE | fields))
+
+
+def weights(folder):
+    return load_file(folder / "tiny" / "model.safetensors")
+
+
+def assert_same_weights(one, other):
+    one, other = weights(one), weights(other)
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        np.testing.assert_allclose(value, other[key], atol=2e-3, err_msg=key)
+
+
+def test_leaves_a_weights_folder_that_loads(recipe, tmp_path):
+    done = train(recipe, out=tmp_path / "run", verbose=0)
+    assert done["finished"] and done["step"] == 12 and done["clips_seen"] == 48
+    model = vgzoo.load(tmp_path / "run" / "tiny")
+    with np.load(tmp_path / "run" / "tiny" / "golden.npz") as golden:
+        clips = model.generate(int(golden["n"]), seed=int(golden["seed"]))
+        np.testing.assert_array_equal(clips, golden["clips"])
+    record = json.loads((tmp_path / "run" / "tiny" / "train.json").read_text())
+    assert record["recipe"] == RECIPE and record["clips_seen"] == 48
+    assert (tmp_path / "run" / "tiny" / "sample.gif").stat().st_size > 0
+    with open(tmp_path / "run" / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [2, 4, 6, 8, 10, 12]
+    assert {"margin", "r1", "r2", "loss", "clips_per_s"} <= rows[0].keys()
+    strips = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
+    assert strips == ["0000006.png", "0000012.png"]
+
+
+def test_scalars_and_strips_reach_tensorboard(recipe, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(recipe, out=tmp_path / "run", verbose=0)
+    events = EventAccumulator(str(tmp_path / "run" / "events"))
+    events.Reload()
+    assert [s.step for s in events.Scalars("margin")] == [2, 4, 6, 8, 10, 12]
+    assert [i.step for i in events.Images("clips")] == [6, 12]
+
+
+def test_stopped_and_resumed_is_the_same_as_uninterrupted(recipe, tmp_path):
+    train(recipe, out=tmp_path / "whole", verbose=0)
+    for stop in (4, 6, 10, 12):
+        done = train(recipe, out=tmp_path / "parts", steps=stop, resume=True, verbose=0)
+        assert done["step"] == stop and done["finished"] == (stop == 12)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_killed_and_resumed_is_the_same_as_uninterrupted(recipe, tmp_path):
+    code = f"from vgzoo.train import train; train({str(recipe)!r}, out={str(tmp_path / 'b')!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], env=dict(os.environ))
+    begin = time.monotonic()
+    while (checkpoint.read_metadata(tmp_path / "b") or (0, {}))[0] < 4:
+        assert process.poll() is None and time.monotonic() - begin < 120
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert checkpoint.read_metadata(tmp_path / "b")[0] < 12
+    train(recipe, out=tmp_path / "b", resume=True, verbose=0)
+    train(recipe, out=tmp_path / "whole", verbose=0)
+    assert_same_weights(tmp_path / "whole", tmp_path / "b")
+
+
+def test_a_run_is_not_overwritten_by_another(recipe, tmp_path):
+    train(recipe, out=tmp_path / "run", steps=2, verbose=0)
+    with pytest.raises(VgzooError, match="--resume"):
+        train(recipe, out=tmp_path / "run", verbose=0)
+    change(recipe, seed=4)
+    with pytest.raises(VgzooError, match="seed was 3, is 4"):
+        train(recipe, out=tmp_path / "run", resume=True, verbose=0)
+    assert checkpoint.read_metadata(tmp_path / "run")[0] == 2
+
+
+def test_minutes_end_a_run_early_and_keep_it(recipe, tmp_path):
+    done = train(recipe, out=tmp_path / "run", minutes=0.01, verbose=0)
+    assert not done["finished"]
+    assert checkpoint.read_metadata(tmp_path / "run")[0] == done["step"]
+
+
+def test_nan_stops_and_keeps_the_last_good_checkpoint(recipe, tmp_path):
+    train(recipe, out=tmp_path / "run", steps=2, verbose=0)
+    good = (tmp_path / "run" / checkpoint.FILE).read_bytes()
+    change(recipe, learning_rate={"peak": 1e30, "warmup_steps": 0, "final": 1e30})
+    with pytest.raises(checkpoint.NotFinite, match="not finite|is (nan|inf)"):
+        train(recipe, out=tmp_path / "wild", verbose=0)
+    step, _ = checkpoint.read_metadata(tmp_path / "wild")
+    kept = load_file(tmp_path / "wild" / checkpoint.FILE)
+    assert step < 12 and all(np.isfinite(v).all() for v in kept.values())
+    assert (tmp_path / "run" / checkpoint.FILE).read_bytes() == good
+
+
+def test_a_damaged_checkpoint_is_named(recipe, tmp_path):
+    train(recipe, out=tmp_path / "run", steps=2, verbose=0)
+    path = tmp_path / "run" / checkpoint.FILE
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(VgzooError, match="is damaged"):
+        train(recipe, out=tmp_path / "run", resume=True, verbose=0)
+
+
+def test_bad_recipes_get_one_line(recipe, tmp_path):
+    with pytest.raises(UnknownModelError, match="there are: .*r3gan-mnist"):
+        train("r3gan-mnits", out=tmp_path / "run")
+    change(recipe, batch_size="4")
+    with pytest.raises(VgzooError, match="batch_size must be int, not '4'"):
+        train(recipe, out=tmp_path / "run")
+    change(recipe, colour=1)
+    with pytest.raises(VgzooError, match="unknown field 'colour'"):
+        train(recipe, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", names())
+def test_bundled_recipes_fit_their_model_and_data(name, mnist_folder):
+    _, recipe = recipes.read(name)
+    model = vgzoo.models.build(recipe["arch"], **recipe["kwargs"])
+    for stage in recipe["stages"]:
+        assert stage["steps"] % recipe["epoch_steps"] == 0
+        clips = data.clips(
+            recipe["dataset"], frames=stage["frames"], size=stage["size"], batch_size=1, count=1
+        )
+        for batch in clips:
+            model.network_clip(batch)
+
+
+def test_the_schedule_warms_up_and_falls(recipe):
+    _, content = recipes.read(recipe)
+    model = vgzoo.models.build("r3gan", **content["kwargs"])
+    rate = recipes.optimizer(content, model)._learning_rate
+    assert float(rate(0)) == 0
+    assert float(rate(2)) == pytest.approx(2e-4)
+    assert float(rate(12)) == pytest.approx(5e-5)
+
+
+def test_average_is_put_back(recipe, tmp_path):
+    from vgzoo.train.callbacks import averaged
+
+    train(recipe, out=tmp_path / "run", steps=4, verbose=0)
+    model = vgzoo.models.build("r3gan", **RECIPE["kwargs"])
+    model.compile(recipes.optimizer(RECIPE, model))
+    checkpoint.restore(tmp_path / "run", model)
+    before = [np.array(v) for v in model.trainable_variables]
+    with averaged(model):
+        inside = [np.array(v) for v in model.trainable_variables]
+    after = [np.array(v) for v in model.trainable_variables]
+    assert any(np.any(a != b) for a, b in zip(before, inside, strict=True))
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_fine_tuning_starts_from_a_saved_discriminator(recipe, tmp_path):
+    train(recipe, out=tmp_path / "run", verbose=0)
+    stored = load_file(tmp_path / "run" / "tiny" / "discriminator.safetensors")
+    model = hub.load(tmp_path / "run" / "tiny")
+    model.compile()
+    for variable in model.discriminator.weights:
+        expected = stored[variable.path].astype("float32")
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), expected)

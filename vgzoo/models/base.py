@@ -1,0 +1,275 @@
+"""What every model of the zoo shares: the loop that makes clips, the noise, the way into `fit`."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from vgzoo import random
+from vgzoo.errors import VgzooError
+
+
+class VideoModel(keras.Model):
+    """A network that makes, continues or edits clips.
+
+    A subclass takes its configuration as constructor arguments, builds its networks there, and
+    writes `sample` (noise → clip), `noise_shape` and `compute_loss`. Everything else is here, so
+    that stock `compile` and `fit` train it on every backend.
+
+    Args:
+        frames: frames of a clip as trained.
+        height, width: pixels of a frame.
+        channels: 1 for grey, 3 for RGB.
+        seed: seed of the noise drawn while training.
+    """
+
+    arch: ClassVar[str]
+    family: ClassVar[str]
+    tasks: ClassVar[tuple[str, ...]] = ("generate",)
+    references: ClassVar[tuple[str, ...]] = ()
+    logged: ClassVar[tuple[str, ...]] = ()  # scalars that `track` shows beside the loss
+    any_length: ClassVar[bool] = False  # whether clips of other lengths can be trained on
+
+    def __init__(self, *, frames: int, height: int, width: int, channels: int, seed: int = 0):
+        super().__init__(name=self.arch)
+        if channels not in (1, 3):
+            raise VgzooError(f"channels must be 1 (grey) or 3 (RGB), not {channels}")
+        if frames < 1:
+            raise VgzooError(f"frames must be at least 1, not {frames}")
+        self.frames, self.height, self.width, self.channels = frames, height, width, channels
+        self.seed = seed
+        self.trackers = [keras.metrics.Mean(name=name) for name in self.logged]
+        # Held by the model, not read from the optimizer: under JAX the optimizer's counter is a
+        # constant inside the compiled loss.
+        self.noise_step = self.add_weight(
+            name="noise_step",
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self._deferred: dict[str, Callable[[], None]] = {}
+        self._samplers: dict[tuple, Callable] = {}
+        self.built = True
+
+    # -- configuration ---------------------------------------------------------------------
+
+    @property
+    def clip_spec(self) -> dict[str, int]:
+        """`frames`, `height`, `width` and `channels` of the clips the model was made for."""
+        return {k: getattr(self, k) for k in ("frames", "height", "width", "channels")}
+
+    def get_config(self) -> dict:
+        return {**self.clip_spec, "seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "VideoModel":
+        return cls(**config)
+
+    def tensor_groups(self) -> dict[str, list[keras.Variable]]:
+        """Variables by the file that holds them; `"model"` is what inference needs."""
+        return {"model": [v for v in self.weights if v is not self.noise_step]}
+
+    def defer(self, group: str, load: Callable[[], None]) -> None:
+        """Have `load` fill a group of tensors once training starts, and not before."""
+        self._deferred[group] = load
+
+    # -- training --------------------------------------------------------------------------
+
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        """The optimizer of `compile()`: the one the bundled weights were trained with."""
+        return keras.optimizers.Adam(1e-4, use_ema=True, ema_momentum=0.999)
+
+    def compile(self, optimizer=None, *, jit_compile="auto", **kwargs) -> None:
+        """Keras' `compile`; without arguments it uses `default_optimizer()`.
+
+        There is no `loss` argument: the objective is the model's own.
+        """
+        if "loss" in kwargs:
+            raise VgzooError(f"{self.arch} has its own objective: call compile() without loss=")
+        for group in list(self._deferred):
+            self._deferred.pop(group)()
+        if jit_compile == "auto" and not _xla_pays():
+            jit_compile = False
+        super().compile(optimizer or self.default_optimizer(), jit_compile=jit_compile, **kwargs)
+
+    def call(self, inputs, training=None):
+        """Hands the batch on: the objective sees it as it came."""
+        return inputs
+
+    def network_clip(self, batch):
+        """The clip of a batch as networks see it: float in [-1, 1], `(B, T, H, W, C)`.
+
+        Args:
+            batch: a clip tensor or a dict with `"clip"`; uint8, or float in [0, 1].
+        """
+        clip = ops.convert_to_tensor(batch["clip"] if isinstance(batch, dict) else batch)
+        wanted = ("any" if self.any_length else self.frames, self.height, self.width, self.channels)
+        if len(clip.shape) != 5 or any(
+            came not in (None, want) and want != "any"
+            for came, want in zip(clip.shape[1:], wanted, strict=True)
+        ):
+            raise VgzooError(
+                f"{self.name} trains on clips (B, {', '.join(map(str, wanted))}); "
+                f"got {tuple(clip.shape)}"
+            )
+        scale = 1 / 127.5 if keras.backend.standardize_dtype(clip.dtype) == "uint8" else 2.0
+        return ops.cast(clip, self.compute_dtype) * scale - 1
+
+    def next_noise_step(self):
+        """The number of this training step, for `vgzoo.random`; counts up."""
+        step = ops.convert_to_tensor(self.noise_step)
+        self.noise_step.assign(step + 1)
+        return step
+
+    def track(self, **values) -> None:
+        """Show scalars beside the loss, averaged over the epoch."""
+        for tracker in self.trackers:
+            tracker.update_state(values[tracker.name])
+
+    # -- generation ------------------------------------------------------------------------
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        """Shape of one clip's noise."""
+        raise NotImplementedError(f"{type(self).__name__} does not generate")
+
+    def sample(self, noise, *, labels=None, frames: int, steps: int | None):
+        """Noise `(B, *noise_shape(frames))` → clip `(B, frames, H, W, C)` in [-1, 1]."""
+        raise NotImplementedError(f"{type(self).__name__} does not generate")
+
+    def generate(
+        self,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        labels=None,
+        frames: int | None = None,
+        steps: int | None = None,
+        temperature: float = 1.0,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray:
+        """Make `n` new clips.
+
+        Clip i depends on the seed and on i alone: not on `n`, not on the batch size, not on any
+        global random state.
+
+        Args:
+            n: how many clips.
+            seed: which clips, an integer ≥ 0.
+            labels: classes, for models that know classes: `(n, …)` or one for all.
+            frames: length of the clips; as trained if None.
+            steps: network evaluations, for models that sample in steps.
+            temperature: factor on the noise; below 1 gives more typical, less varied clips.
+            batch_size: clips at a time; 16 if None.
+            verbose: 1 shows a progress bar.
+
+        Returns:
+            uint8 `(n, frames, height, width, channels)`.
+
+        Raises:
+            VgzooError: an argument that this model does not take, or out of its range.
+        """
+        frames = self.frames if frames is None else frames
+        checks = (("n", n, 1), ("frames", frames, 1), ("seed", seed, 0))
+        for name, value, least in (*checks, ("batch_size", batch_size or 16, 1)):
+            if not isinstance(value, int | np.integer) or value < least:
+                raise VgzooError(f"{name} must be a whole number of at least {least}, not {value}")
+        if not temperature >= 0:
+            raise VgzooError(f"temperature must be 0 or more, not {temperature}")
+        if labels is not None and "class-conditional" not in self.tasks:
+            raise VgzooError(f"{self.name} knows no classes: call generate() without labels")
+        if steps is not None and "steps" not in self.sampling_options:
+            raise VgzooError(f"{self.name} makes a clip in one step: call generate() without steps")
+        size = min(batch_size or 16, n)
+        key = (size, frames, steps, labels is not None)
+        if key not in self._samplers:
+            self._samplers[key] = self._compile_sampler(frames, steps)
+        if labels is not None:
+            labels = np.broadcast_to(np.asarray(labels), (n, *np.shape(labels)[1:]))
+        bar = keras.utils.Progbar(n, unit_name="clip") if verbose else None
+        clips = np.empty((n, frames, self.height, self.width, self.channels), "uint8")
+        for start in range(0, n, size):
+            count = min(size, n - start)
+            # The last batch is filled up, so that one compiled function serves all.
+            noise = random.normal_rows(seed, start, size, self.noise_shape(frames)) * temperature
+            classes = labels
+            if labels is not None:
+                classes = np.resize(labels[start : start + count], (size, *labels.shape[1:]))
+            made = self._samplers[key](noise.astype("float32"), classes)
+            clips[start : start + count] = ops.convert_to_numpy(made)[:count]
+            if bar:
+                bar.update(start + count)
+        return clips
+
+    sampling_options: ClassVar[tuple[str, ...]] = ()
+
+    def _compile_sampler(self, frames: int, steps: int | None) -> Callable:
+        """`(noise, labels) → uint8 clip`, compiled by the backend."""
+
+        def run(noise, labels):
+            clip = self.sample(noise, labels=labels, frames=frames, steps=steps)
+            clip = ops.cast(clip, "float32")
+            return ops.cast(ops.clip(ops.round((clip + 1) * 127.5), 0, 255), "uint8")
+
+        backend = keras.backend.backend()
+        if backend == "tensorflow":
+            import tensorflow as tf
+
+            return tf.function(run, jit_compile=_xla_pays())
+        if backend == "jax":
+            import jax
+
+            variables = self.tensor_groups()["model"]
+
+            @jax.jit
+            def stateless(values, noise, labels):
+                with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)):
+                    return run(noise, labels)
+
+            return lambda *inputs: stateless([v.value for v in variables], *inputs)
+        import torch
+
+        def without_gradients(noise, labels):
+            with torch.no_grad():
+                return run(ops.convert_to_tensor(noise), labels)
+
+        return without_gradients
+
+
+def register(cls: type[VideoModel]) -> type[VideoModel]:
+    """Class decorator: makes a class its file's architecture."""
+    cls.arch = cls.__module__.rpartition(".")[2]
+    return keras.saving.register_keras_serializable("vgzoo", cls.arch)(cls)
+
+
+def input_gradient(score: Callable, x):
+    """Gradient of `sum(score(x))` with respect to `x`, itself differentiable."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = ops.sum(score(x))
+        return tape.gradient(total, x)
+    if backend == "jax":
+        import jax
+
+        return jax.grad(lambda c: ops.sum(score(c)))(x)
+    import torch
+
+    x = x.detach().requires_grad_(True)
+    return torch.autograd.grad(ops.sum(score(x)), x, create_graph=True)[0]
+
+
+def _xla_pays() -> bool:
+    """XLA is slower than the plain graph on a CPU under TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        return keras.backend.backend() == "jax"
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))

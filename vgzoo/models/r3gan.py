@@ -1,0 +1,333 @@
+"""R3GAN for video.
+
+After Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern Baseline GAN"
+(arXiv 2501.05441): residual networks without normalisation, last convolution of every branch
+zero, a learned 4×4 base, a relativistic pairing loss and gradient penalties on real and on
+generated clips (R1 and R2). What is made for video here:
+
+- every convolution is factorised into space and time;
+- a content latent scales the channels of all blocks, the same way for all frames; a motion latent
+  becomes waves over time, of learned amplitude, frequency and phase (after StyleGAN-V, Skorokhodov
+  et al. 2021, arXiv 2112.14683), that scale the base anew for each frame, so a clip may have any
+  length;
+- a scene may be made of several objects: each has latents of its own, one network draws them all
+  with the same weights, and the brighter pixel wins (after BlockGAN, Nguyen-Phuoc et al. 2020,
+  arXiv 2002.08988);
+- the networks work at half resolution: pixels enter and leave in blocks of 2×2, which costs a
+  quarter and loses nothing, since a block's four pixels are four channels;
+- the discriminator scores each frame and the whole clip.
+"""
+
+import functools
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from vgzoo import random
+from vgzoo.errors import VgzooError
+from vgzoo.layers.spacetime import (
+    TimeConv,
+    depth_to_space,
+    downsample,
+    he_normal,
+    leaky,
+    space_to_depth,
+    upsample,
+)
+from vgzoo.models.base import VideoModel, input_gradient, register
+
+
+class Block(layers.Layer):
+    """Residual block: x + out(act(time(act(style · space(act(x)))))), without normalisation.
+
+    Args:
+        filters: channels in and out.
+        time: whether a temporal convolution stands between the two spatial ones.
+        styled: whether a style vector scales the channels.
+    """
+
+    def __init__(self, filters: int, time: bool, styled: bool, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+
+        def conv(**options):
+            return layers.Conv2D(filters, 3, padding="same", **options)
+
+        self.space = conv(kernel_initializer=he_normal(), name="space")
+        self.time = TimeConv(filters, name="time") if time else None
+        self.style = layers.Dense(filters, name="style") if styled else None
+        self.out = conv(kernel_initializer="zeros", name="out")
+
+    def call(self, x, frames: int, style=None):
+        _, height, width, _ = x.shape
+        h = self.space(leaky(x))
+        if self.style is not None:
+            h = ops.reshape(h, (-1, frames * height * width, self.filters))
+            h = h * (1 + self.style(style)[:, None])
+            h = ops.reshape(h, (-1, height, width, self.filters))
+        if self.time is not None:
+            h = h + self.time(leaky(h), frames=frames)
+        return x + self.out(leaky(h))
+
+
+class Waves(layers.Layer):
+    """Motion latent `(B, M)` → one vector per frame `(B, T, 2·count)`.
+
+    Sine waves whose periods lie between 4 frames and 64, each within a factor of two of its own
+    place on a logarithmic scale, beside a copy of the latent's own features.
+    """
+
+    def __init__(self, count: int, **kwargs):
+        super().__init__(**kwargs)
+        self.count = count
+        self.hidden = layers.Dense(2 * count, kernel_initializer=he_normal(), name="hidden")
+        self.wave = layers.Dense(3 * count, name="wave")
+        self.still = layers.Dense(count, name="still")
+        self.places = 2 * np.pi / np.geomspace(64, 4, count).astype("float32")
+
+    def call(self, motion, frames: int):
+        h = leaky(self.hidden(motion))
+        amplitude, frequency, phase = ops.split(ops.cast(self.wave(h), "float32"), 3, axis=-1)
+        frequency = self.places * 2 ** ops.tanh(frequency)
+        # Time counts from the middle of the clip, so that a longer clip grows at both ends.
+        time = ops.arange(frames, dtype="float32")[:, None] - (frames - 1) / 2
+        waves = (1 + amplitude[:, None]) * ops.sin(
+            frequency[:, None] * time + np.pi * phase[:, None]
+        )
+        still = ops.repeat(self.still(h)[:, None], frames, axis=1)
+        return ops.concatenate([ops.cast(waves, still.dtype), still], axis=-1)
+
+
+@keras.saving.register_keras_serializable("vgzoo")
+class Generator(keras.Model):
+    """Latents `(B, objects · (content + motion))` → clip `(B, T, H, W, C)`, about [-1, 1]."""
+
+    def __init__(self, *, size, widths, channels, content, motion, objects, waves, frames):
+        super().__init__(name="generator")
+        self.size, self.widths, self.channels, self.objects = size, widths, channels, objects
+        self.content, self.motion, self.frames = content, motion, frames
+        self.mapping = [
+            layers.Dense(128, kernel_initializer=he_normal(), name=f"mapping_{i}") for i in (0, 1)
+        ]
+        self.waves = Waves(waves, name="waves")
+        self.frame_code = [
+            layers.Dense(widths[0], kernel_initializer=he_normal(), name="frame_0"),
+            layers.Dense(widths[0], name="frame_1"),
+        ]
+        self.base = self.add_weight(
+            name="base", shape=(4, 4, widths[0]), initializer="random_normal"
+        )
+        self.base.assign(self.base * 20)  # standard normal
+        self.blocks, self.widen = [], []
+        for i, width in enumerate(widths):
+            side = 4 * 2**i
+            time = side <= 16
+            self.blocks.append(Block(width, time, styled=True, name=f"block_{side}"))
+            if i + 1 < len(widths):
+                self.widen.append(layers.Conv2D(widths[i + 1], 1, name=f"to_{2 * side}"))
+        self.pixels = layers.Conv2D(
+            4 * channels,
+            3,
+            padding="same",
+            bias_initializer=keras.initializers.Constant(-1),  # begin with black
+            name="pixels",
+        )
+
+    def call(self, latents, frames: int | None = None):
+        frames = frames or self.frames
+        latents = ops.reshape(latents, (-1, self.content + self.motion))  # (B·objects, ·)
+        content, motion = latents[:, : self.content], latents[:, self.content :]
+        # Normalised as in StyleGAN: only the direction of a content latent matters.
+        style = content * ops.rsqrt(ops.mean(ops.square(content), axis=-1, keepdims=True) + 1e-6)
+        for dense in self.mapping:
+            style = leaky(dense(style))
+        per_frame = self.waves(motion, frames=frames)
+        still = ops.repeat(style[:, None], frames, axis=1)
+        code = ops.concatenate([per_frame, still], axis=-1)
+        code = self.frame_code[1](leaky(self.frame_code[0](code)))  # (B·objects, T, width)
+        x = ops.cast(self.base, code.dtype) * code[:, :, None, None]
+        x = ops.reshape(x, (-1, 4, 4, self.widths[0]))
+        for i, block in enumerate(self.blocks):
+            x = block(x, frames=frames, style=style)
+            if i < len(self.widen):
+                x = upsample(self.widen[i](x))
+        x = depth_to_space(self.pixels(leaky(x)), 2)
+        x = ops.reshape(x, (-1, self.objects, frames, *self.size, self.channels))
+        # No tanh: where it saturates, a generator that has gone black never learns again.
+        return functools.reduce(ops.maximum, ops.unstack(x, self.objects, axis=1))
+
+
+class Discriminator(keras.Model):
+    """Clip `(B, T, H, W, C)` in [-1, 1] → scores `(B, 1 + T)`: the clip's, then each frame's."""
+
+    def __init__(self, *, widths, head):
+        super().__init__(name="discriminator")
+        self.widths = widths
+        self.pixels = layers.Conv2D(
+            widths[-1], 3, padding="same", kernel_initializer=he_normal(), name="pixels"
+        )
+        self.blocks, self.narrow = [], []
+        # The finest level has no block of its own: it would be half of all the work.
+        for i in reversed(range(len(widths) - 1)):
+            side = 4 * 2**i
+            self.narrow.append(layers.Conv2D(widths[i], 1, name=f"to_{side}"))
+            self.blocks.append(Block(widths[i], side <= 16, styled=False, name=f"block_{side}"))
+        self.features = layers.Dense(head, kernel_initializer=he_normal(), name="features")
+        self.time = layers.Conv1D(
+            head, 4, strides=2, padding="same", kernel_initializer=he_normal(), name="time"
+        )
+        self.frame_score = layers.Dense(1, name="frame_score")
+        self.clip_score = layers.Dense(1, name="clip_score")
+
+    def call(self, clip):
+        _, frames, height, width, channels = clip.shape
+        x = ops.reshape(ops.cast(clip, self.compute_dtype), (-1, height, width, channels))
+        x = self.pixels(space_to_depth(x, 2))
+        for narrow, block in zip(self.narrow, self.blocks, strict=True):
+            x = block(downsample(narrow(leaky(x))), frames=frames)
+        x = leaky(self.features(ops.reshape(leaky(x), (-1, frames, 16 * self.widths[0]))))
+        per_frame = self.frame_score(x)[..., 0]  # (B, T)
+        moving = leaky(self.time(x))
+        per_clip = self.clip_score(ops.mean(moving, axis=1))  # (B, 1)
+        return ops.cast(ops.concatenate([per_clip, per_frame], axis=-1), "float32")
+
+
+@register
+class R3GAN(VideoModel):
+    """A GAN for short clips; see the head of this file.
+
+    Args:
+        frames, height, width, channels, seed: as for `VideoModel`; the frame is square.
+        widths: channels of the generator at 4×4, 8×8, … up to half the frame's side.
+        discriminator_widths: the same for the discriminator.
+        content, motion: length of an object's content and motion latent.
+        objects: how many things a clip is made of.
+        waves: how many waves carry the motion.
+        gamma: weight of the gradient penalties.
+        penalty_stride: every how many clips of a batch the penalties are computed.
+
+    Example:
+
+    >>> model = R3GAN(frames=8, height=16, width=16, widths=(8, 8), discriminator_widths=(8, 8))
+    >>> model.generate(2, seed=0).shape
+    (2, 8, 16, 16, 1)
+    """
+
+    family = "gan"
+    tasks = ("generate",)
+    references = ("arXiv:2501.05441", "arXiv:2112.14683", "arXiv:2002.08988")
+    any_length = True
+    logged = ("generator_loss", "discriminator_loss", "margin", "r1", "r2")
+
+    def __init__(
+        self,
+        *,
+        frames: int = 16,
+        height: int = 64,
+        width: int = 64,
+        channels: int = 1,
+        seed: int = 0,
+        widths: tuple[int, ...] = (128, 96, 48, 32),
+        discriminator_widths: tuple[int, ...] = (128, 96, 64, 32),
+        content: int = 64,
+        motion: int = 32,
+        objects: int = 1,
+        waves: int = 32,
+        gamma: float = 10.0,
+        penalty_stride: int = 4,
+    ):
+        super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
+        if not height == width == 2 ** (len(widths) + 2) == 2 ** (len(discriminator_widths) + 2):
+            raise VgzooError(
+                f"{len(widths)} and {len(discriminator_widths)} widths make frames of "
+                f"{2 ** (len(widths) + 2)} and {2 ** (len(discriminator_widths) + 2)} pixels a "
+                f"side, not {height}×{width}"
+            )
+        self.widths, self.discriminator_widths = tuple(widths), tuple(discriminator_widths)
+        self.content, self.motion, self.objects, self.waves = content, motion, objects, waves
+        self.gamma, self.penalty_stride = gamma, penalty_stride
+        self.generator = Generator(
+            size=(height, width),
+            widths=self.widths,
+            channels=channels,
+            content=content,
+            motion=motion,
+            objects=objects,
+            waves=waves,
+            frames=frames,
+        )
+        self.discriminator = Discriminator(widths=self.discriminator_widths, head=128)
+        self.generator(keras.KerasTensor((1, *self.noise_shape(frames))))
+        self.discriminator(keras.KerasTensor((1, frames, height, width, channels)))
+
+    def get_config(self) -> dict:
+        own = ("content", "motion", "objects", "waves", "gamma", "penalty_stride")
+        return {
+            **super().get_config(),
+            "widths": list(self.widths),
+            "discriminator_widths": list(self.discriminator_widths),
+            **{k: getattr(self, k) for k in own},
+        }
+
+    def tensor_groups(self) -> dict[str, list[keras.Variable]]:
+        return {"model": self.generator.weights, "discriminator": self.discriminator.weights}
+
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        return keras.optimizers.Adam(
+            2e-4, beta_1=0.0, beta_2=0.99, use_ema=True, ema_momentum=0.999
+        )
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        return (self.objects * (self.content + self.motion),)
+
+    def sample(self, noise, *, labels=None, frames: int, steps: int | None):
+        return self.generator(noise, frames=frames)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Both sides of the game in one scalar, each blind to the other's parameters."""
+        real = self.network_clip(x)
+        batch, frames = ops.shape(real)[0], real.shape[1]
+        noise = random.normal(
+            (batch, *self.noise_shape(frames)), seed=self.seed, step=self.next_noise_step()
+        )
+        fake = self.generator(noise, frames=frames)
+        fixed = ops.stop_gradient(fake)
+
+        scores = self.discriminator(ops.concatenate([real, ops.cast(fixed, real.dtype)], axis=0))
+        real_scores, fake_scores = scores[:batch], scores[batch:]
+        d_loss = _pairing(fake_scores - real_scores)
+        # The generator plays against a frozen copy: gradients reach the clip, not the judge.
+        judged, _ = self.discriminator.stateless_call(
+            [ops.stop_gradient(v.value) for v in self.discriminator.trainable_variables],
+            [v.value for v in self.discriminator.non_trainable_variables],
+            fake,
+        )
+        g_loss = _pairing(ops.stop_gradient(real_scores) - judged)
+
+        every = self.penalty_stride
+        r1, r2 = self._penalty(real[::every]), self._penalty(fixed[::every])
+        margin = ops.mean(real_scores[:, 0] - fake_scores[:, 0])
+        self.track(
+            generator_loss=g_loss, discriminator_loss=d_loss, margin=margin, r1=r1, r2=r2
+        )
+        return g_loss + d_loss + 0.5 * self.gamma * (r1 + r2)
+
+    def _penalty(self, clip):
+        """Mean squared norm of the discriminator's gradient at `clip`."""
+
+        def score(c):
+            scores = self.discriminator(c)
+            return scores[:, 0] + ops.mean(scores[:, 1:], axis=1)
+
+        gradient = input_gradient(score, ops.cast(clip, "float32"))
+        return ops.mean(ops.sum(ops.square(ops.cast(gradient, "float32")), axis=(1, 2, 3, 4)))
+
+
+def _pairing(difference):
+    """Relativistic pairing loss of score differences `(B, 1 + T)`: clip and frames alike."""
+    losses = ops.softplus(difference)
+    return ops.mean(losses[:, 0]) + ops.mean(losses[:, 1:])
+
+
+MODEL = R3GAN

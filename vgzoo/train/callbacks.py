@@ -1,0 +1,161 @@
+"""What happens between the epochs of a run."""
+
+import contextlib
+import csv
+import math
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from vgzoo import video
+from vgzoo.models.base import VideoModel
+from vgzoo.train import checkpoint
+
+
+@contextlib.contextmanager
+def averaged(model: VideoModel):
+    """The model with its weight average in place of its weights."""
+    variables = model.trainable_variables
+    before = [np.array(v) for v in variables]
+    model.optimizer.finalize_variable_values(variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+
+
+class Keep(keras.callbacks.Callback):
+    """Writes a checkpoint after each epoch, unless something in it is not finite."""
+
+    def __init__(self, out: Path, recipe: dict, step: int):
+        super().__init__()
+        self.out, self.recipe, self.step = out, recipe, step
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.step += self.recipe["epoch_steps"]
+        for name, value in (logs or {}).items():
+            if not math.isfinite(value):
+                raise checkpoint.NotFinite(
+                    f"{name} is {value} at step {self.step}; the last good checkpoint is kept in "
+                    f"{self.out}: lower the learning rate, or train in float32"
+                )
+        checkpoint.save(self.out, self.model, step=self.step, recipe=self.recipe)
+
+
+class Log(keras.callbacks.Callback):
+    """Scalars to `log.csv` and, where tensorboard is installed, to event files with film strips."""
+
+    def __init__(self, out: Path, recipe: dict, step: int):
+        super().__init__()
+        self.out, self.recipe, self.step = out, recipe, step
+        self.begin = time.perf_counter()
+        self.events = _event_writer(out)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begin = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        steps = self.recipe["epoch_steps"]
+        self.step += steps
+        seconds = time.perf_counter() - self.begin
+        row = {
+            "step": self.step,
+            "clips_per_s": round(steps * self.recipe["batch_size"] / seconds, 2),
+            **{k: float(v) for k, v in sorted((logs or {}).items())},
+        }
+        path = self.out / "log.csv"
+        fresh = not path.exists()
+        with open(path, "a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+        self._scalars(row)
+        if self.step % (steps * self.recipe["sample_epochs"]) == 0:
+            self._strip()
+
+    def on_train_end(self, logs=None):
+        if self.events:
+            self.events.close()
+
+    def _scalars(self, row: dict) -> None:
+        if not self.events:
+            return
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=k, simple_value=v) for k, v in row.items() if k != "step"]
+        self._write(Summary(value=values))
+
+    def _strip(self) -> None:
+        """Four clips of the averaged network, always of the same noise."""
+        with averaged(self.model):
+            clips = self.model.generate(4, seed=0)
+        (self.out / "samples").mkdir(exist_ok=True)
+        path = video.write(self.out / "samples" / f"{self.step:07d}.png", clips, scale=1)
+        if not self.events:
+            return
+        from PIL import Image
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        width, height = Image.open(path).size
+        picture = Summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes()
+        )
+        self._write(Summary(value=[Summary.Value(tag="clips", image=picture)]))
+
+    def _write(self, summary) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self.events.add_event(Event(wall_time=time.time(), step=self.step, summary=summary))
+        self.events.flush()
+
+
+class Clock(keras.callbacks.Callback):
+    """Progress with clips/s and the time left; stops the run when its minutes are over."""
+
+    def __init__(self, recipe: dict, step: int, total: int, deadline: float, verbose: int):
+        super().__init__()
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.recipe, self.step, self.deadline = recipe, step, deadline
+        self.last_epoch = time.monotonic()
+        self.longest = 0.0
+        self.bar = Progress(
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(),
+            TextColumn("{task.fields[rate]:.1f} clips/s"),
+            TimeRemainingColumn(),
+            disable=not verbose,
+        )
+        self.task = self.bar.add_task("train", total=total, completed=step, rate=0.0)
+        self.begin, self.first = time.monotonic(), step
+
+    def on_train_begin(self, logs=None):
+        self.bar.start()
+
+    def on_train_end(self, logs=None):
+        self.bar.stop()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        seconds = time.monotonic() - self.begin
+        rate = (self.step - self.first) * self.recipe["batch_size"] / max(seconds, 1e-9)
+        self.bar.update(self.task, completed=self.step, rate=rate)
+
+    def on_epoch_end(self, epoch, logs=None):
+        now = time.monotonic()
+        self.longest = max(self.longest, now - self.last_epoch)
+        self.last_epoch = now
+        if now + self.longest > self.deadline:
+            self.model.stop_training = True
+
+
+def _event_writer(out: Path):
+    try:
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    except ImportError:
+        return None
+    return EventFileWriter(str(out / "events"))

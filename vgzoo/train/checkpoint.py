@@ -1,0 +1,77 @@
+"""Training checkpoints: everything a run needs to go on as if it had never stopped.
+
+One safetensors file holds the model's variables (the noise position among them), the optimizer's
+(its step, moments and weight averages) and, as metadata, the step and the recipe. It is written
+beside its place, flushed to the disk and renamed, so a kill at any moment leaves a whole one.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from vgzoo.errors import VgzooError
+
+FILE = "checkpoint.safetensors"
+
+
+class NotFinite(VgzooError):
+    """Training ran into NaN or infinity."""
+
+
+def save(folder: Path, model: keras.Model, *, step: int, recipe: dict) -> None:
+    """Write `folder/checkpoint.safetensors` atomically.
+
+    Raises:
+        NotFinite: a variable is not finite; the checkpoint on disk stays as it was.
+    """
+    tensors = {key: np.asarray(v) for key, v in _variables(model).items()}
+    for key, value in tensors.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise NotFinite(f"{key} is not finite at step {step}")
+    part = folder / f"{FILE}.part"
+    try:
+        save_file(tensors, part, {"step": str(step), "recipe": json.dumps(recipe)})
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, folder / FILE)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_metadata(folder: Path) -> tuple[int, dict] | None:
+    """Step and recipe of the checkpoint in a folder, None if there is none.
+
+    Raises:
+        VgzooError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata()
+        return int(metadata["step"]), json.loads(metadata["recipe"])
+    except Exception as error:
+        raise VgzooError(f"{path} is damaged ({error}): remove it to start anew") from error
+
+
+def restore(folder: Path, model: keras.Model) -> None:
+    """Fill a compiled model and its optimizer from the checkpoint of a folder."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    with safe_open(folder / FILE, "numpy") as file:
+        for key, variable in _variables(model).items():
+            variable.assign(file.get_tensor(key))
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    named = {f"model/{v.path}": v for v in model.weights}
+    # An optimizer's variables have no unique paths, but a fixed order.
+    for i, variable in enumerate(model.optimizer.variables):
+        named[f"optimizer/{i:04d}/{variable.path}"] = variable
+    return named

@@ -1,0 +1,94 @@
+"""Recipes: what it takes to train a model again, as JSON beside the code.
+
+    arch, kwargs    the model
+    dataset, seed   which clips, in which order
+    dtype           the Keras dtype policy
+    batch_size      clips of a step
+    stages          one after the other: {"steps", "frames", "size"} of the clips
+    learning_rate   {"peak", "warmup_steps", "final"}: linear warm-up, then a cosine
+    ema_momentum    of the weight average that is kept in the end
+    epoch_steps     steps between two lines of the log; a checkpoint is written with each
+    sample_epochs   epochs between two film strips
+    fps             of the samples
+"""
+
+import json
+from pathlib import Path
+
+import keras
+
+from vgzoo.errors import UnknownModelError, VgzooError
+
+_FOLDER = Path(__file__).with_suffix("")
+_FIELDS = {
+    "arch": str,
+    "kwargs": dict,
+    "dataset": str,
+    "seed": int,
+    "dtype": str,
+    "batch_size": int,
+    "stages": list,
+    "learning_rate": dict,
+    "ema_momentum": float,
+    "epoch_steps": int,
+    "sample_epochs": int,
+    "fps": int,
+}
+
+
+def names() -> list[str]:
+    """Names of the recipes that come with the code."""
+    return sorted(path.stem for path in _FOLDER.glob("*.json"))
+
+
+def read(recipe: str | Path) -> tuple[str, dict]:
+    """Name and content of a recipe, by its name or by the path of a JSON file.
+
+    Raises:
+        UnknownModelError: no such recipe.
+        VgzooError: a field that is missing, unknown or of the wrong kind.
+    """
+    path = _FOLDER / f"{recipe}.json"
+    if not path.is_file():
+        path = Path(recipe)
+    if path.suffix != ".json" or not path.is_file():
+        raise UnknownModelError(
+            f"no recipe {str(recipe)!r}; there are: {', '.join(names())}, or the path of a .json file"
+        )
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise VgzooError(f"{path} is not JSON: {error}") from error
+    for field in sorted(_FIELDS.keys() ^ content.keys()):
+        word = "lacks" if field in _FIELDS else "has the unknown field"
+        raise VgzooError(f"{path} {word} {field!r}")
+    for field, kind in _FIELDS.items():
+        if not isinstance(content[field], kind):
+            raise VgzooError(f"{path}: {field} must be {kind.__name__}, not {content[field]!r}")
+    return path.stem, content
+
+
+def total_steps(recipe: dict) -> int:
+    """Steps of all stages."""
+    return sum(stage["steps"] for stage in recipe["stages"])
+
+
+def optimizer(recipe: dict, model: keras.Model) -> keras.optimizers.Optimizer:
+    """The model's own optimizer, with the recipe's schedule and weight average."""
+    rate = recipe["learning_rate"]
+    warmup = rate["warmup_steps"]
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else rate["peak"],
+        decay_steps=total_steps(recipe) - warmup,
+        alpha=rate["final"] / rate["peak"],
+        warmup_target=rate["peak"] if warmup else None,
+        warmup_steps=warmup,
+    )
+    config = model.default_optimizer().get_config()
+    config |= {
+        "learning_rate": schedule,
+        "use_ema": True,
+        "ema_momentum": recipe["ema_momentum"],
+        "ema_overwrite_frequency": None,
+    }
+    return type(model.default_optimizer())(**config)
