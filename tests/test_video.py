@@ -314,7 +314,7 @@ def test_the_writer_gives_what_write_gives(tmp_path):
 
 
 def test_a_video_filmed_upright_comes_upright(tmp_path):
-    clip = smooth(2, 128, 160, 3)
+    clip = np.broadcast_to(np.arange(160, dtype=np.uint8)[:, None], (2, 128, 160, 3))
     path = video.write(tmp_path / "phone.mp4", clip)
     content = path.read_bytes()
     matrix = content.index(b"tkhd") + 4 + 40  # after 40 bytes of a version-0 track header
@@ -421,6 +421,23 @@ def test_sound_alone_is_no_video(tmp_path):
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     unreadable(path, "no video stream")
+
+
+def test_a_video_that_changes_its_size_is_refused(tmp_path):
+    parts = []
+    for size in (64, 96):
+        part = tmp_path / f"{size}.ts"
+        with av.open(str(part), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width = stream.height = size
+            for picture in noise(4, size, size, 3):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+            container.mux(stream.encode(None))
+        parts.append(part.read_bytes())
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(VideoError, match="96x96 where the first is 64x64"):
+        video.read(path)
 
 
 def test_a_name_in_another_encoding_inside_a_file_does_no_harm(tmp_path):

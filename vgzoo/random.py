@@ -13,6 +13,8 @@ Two kinds of draw, both stateless:
 import keras
 import numpy as np
 
+from vgzoo.errors import VgzooError
+
 _DRAWS_PER_COUNT = 4  # one Philox counter value yields four 64-bit draws
 
 
@@ -22,19 +24,26 @@ def uniform_rows(seed: int, start: int, rows: int, columns: int) -> np.ndarray:
     Returns float64 `(rows, columns)`; any slice of the table is had without the rows before it.
     """
     width = -(-columns // _DRAWS_PER_COUNT) * _DRAWS_PER_COUNT
-    philox = np.random.Philox(key=seed)
-    philox.advance(start * width // _DRAWS_PER_COUNT)
+    philox = np.random.Philox(key=_checked(seed))
+    philox.advance(int(start) * width // _DRAWS_PER_COUNT)
     return np.random.Generator(philox).random((rows, width))[:, :columns]
 
 
 def normal_rows(seed: int, start: int, rows: int, shape: tuple[int, ...]) -> np.ndarray:
     """Standard normal noise for clips `start … start + rows`: float32 `(rows, *shape)`."""
+    seed, start = _checked(seed), int(start)
     noise = np.empty((rows, *shape), "float32")
     for i in range(rows):
         # The upper half of the 128-bit key holds the clip's number: a stream for each clip.
         stream = np.random.Generator(np.random.Philox(key=seed + ((start + i + 1) << 64)))
         stream.standard_normal(dtype="float32", out=noise[i])
     return noise
+
+
+def _checked(seed: int) -> int:
+    if not 0 <= seed < 1 << 64:
+        raise VgzooError(f"seed must lie between 0 and 2**64 - 1, not {seed}")
+    return int(seed)  # a NumPy integer would overflow in the 128-bit key
 
 
 def normal(shape, *, seed: int, step, salt: int = 0):

@@ -10,6 +10,8 @@ size; the renderer is written in `keras.ops`, so that it runs inside `tf.data` u
 on the device elsewhere.
 """
 
+import functools
+
 import numpy as np
 from keras import ops
 
@@ -45,7 +47,12 @@ def trajectory(start: np.ndarray, direction: np.ndarray, frames: int) -> np.ndar
 
 
 def draw(
-    bank: tuple[np.ndarray, np.ndarray], *, seed: int, start: int, count: int, frames: int,
+    bank: tuple[np.ndarray, np.ndarray],
+    *,
+    seed: int,
+    start: int,
+    count: int,
+    frames: int,
     digits: int = 2,
 ) -> dict[str, np.ndarray]:
     """Numbers of clips `start … start + count` of an endless, seeded sequence.
@@ -78,18 +85,26 @@ def render(digits, path):
     Returns:
         uint8 `(B, T, 64, 64, 1)`.
     """
-    # A digit's frame is a window of its image with a wide black margin: rows are gathered first,
-    # then columns, each index shifted by the digit's position.
-    frames = path.shape[2]
-    margin = SIDE - DIGIT
-    padded = ops.pad(digits, ((0, 0), (0, 0), (margin, margin), (margin, margin)))
-    window = ops.arange(SIDE, dtype="int32") + margin
-    rows = window - path[..., 0][..., None]  # (B, D, T, 64), index of each output row
-    columns = window - path[..., 1][..., None]
-    batch, count = ops.shape(digits)[0], digits.shape[1]
-    width = SIDE + margin
-    # One flat index for each pixel: ((b · D + d) · 100 + row) · 100 + column.
-    first = ops.reshape(ops.arange(batch * count, dtype="int32") * width, (-1, count, 1, 1))
-    index = ((first + rows) * width)[..., None] + columns[..., None, :]  # (B, D, T, 64, 64)
-    drawn = ops.take(ops.reshape(padded, (-1,)), index)
-    return ops.reshape(ops.max(drawn, axis=1), (-1, frames, SIDE, SIDE, 1))
+    # Whole rows are gathered, never pixels: first the digit's columns, as rows of the transposed
+    # image, then its rows. What lies outside the digit takes the black rim.
+    count, frames = path.shape[1:3]
+    columns = ops.pad(ops.transpose(digits, (0, 1, 3, 2)), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    rim = DIGIT + 2
+    columns = _take(columns, path[..., 1], rim)  # (B, D, T, 64 columns, 30 rows)
+    rows = ops.transpose(columns, (0, 1, 2, 4, 3))
+    drawn = [_take(rows[:, d], path[:, d, :, 0], rim) for d in range(count)]
+    return functools.reduce(ops.maximum, drawn)[..., None]
+
+
+def _take(lines, position, rim: int):
+    """Lines `(..., 30, width)` set at a position on a frame: `(*position.shape, 64, width)`."""
+    *outer, _, width = lines.shape
+    outer[0] = ops.shape(lines)[0]
+    tables = functools.reduce(lambda a, b: a * b, outer)
+    # One table for each digit, or for each digit and frame: `position` has the outer axes, and
+    # perhaps one more, for the frames that share a table.
+    first = ops.arange(tables, dtype="int32") * rim
+    first = ops.reshape(first, (*outer, *[1] * (len(position.shape) - len(outer)), 1))
+    inside = ops.arange(SIDE, dtype="int32") + 1 - position[..., None]
+    index = first + ops.clip(inside, 0, rim - 1)
+    return ops.take(ops.reshape(lines, (-1, width)), index, axis=0)

@@ -219,7 +219,7 @@ class VideoModel(keras.Model):
         if backend == "tensorflow":
             import tensorflow as tf
 
-            return tf.function(run, jit_compile=_xla_pays())
+            return tf.function(run, jit_compile=_xla_pays(), autograph=False)
         if backend == "jax":
             import jax
 

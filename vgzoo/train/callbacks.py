@@ -48,9 +48,9 @@ class Keep(keras.callbacks.Callback):
 class Log(keras.callbacks.Callback):
     """Scalars to `log.csv` and, where tensorboard is installed, to event files with film strips."""
 
-    def __init__(self, out: Path, recipe: dict, step: int):
+    def __init__(self, out: Path, recipe: dict, step: int, batch_size: int):
         super().__init__()
-        self.out, self.recipe, self.step = out, recipe, step
+        self.out, self.recipe, self.step, self.batch_size = out, recipe, step, batch_size
         self.begin = time.perf_counter()
         self.events = _event_writer(out)
 
@@ -63,7 +63,7 @@ class Log(keras.callbacks.Callback):
         seconds = time.perf_counter() - self.begin
         row = {
             "step": self.step,
-            "clips_per_s": round(steps * self.recipe["batch_size"] / seconds, 2),
+            "clips_per_s": round(steps * self.batch_size / seconds, 2),
             **{k: float(v) for k, v in sorted((logs or {}).items())},
         }
         path = self.out / "log.csv"
@@ -116,11 +116,11 @@ class Log(keras.callbacks.Callback):
 class Clock(keras.callbacks.Callback):
     """Progress with clips/s and the time left; stops the run when its minutes are over."""
 
-    def __init__(self, recipe: dict, step: int, total: int, deadline: float, verbose: int):
+    def __init__(self, step: int, total: int, batch_size: int, deadline: float, verbose: int):
         super().__init__()
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self.recipe, self.step, self.deadline = recipe, step, deadline
+        self.step, self.batch_size, self.deadline = step, batch_size, deadline
         self.last_epoch = time.monotonic()
         self.longest = 0.0
         self.bar = Progress(
@@ -142,7 +142,7 @@ class Clock(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
         seconds = time.monotonic() - self.begin
-        rate = (self.step - self.first) * self.recipe["batch_size"] / max(seconds, 1e-9)
+        rate = (self.step - self.first) * self.batch_size / max(seconds, 1e-9)
         self.bar.update(self.task, completed=self.step, rate=rate)
 
     def on_epoch_end(self, epoch, logs=None):

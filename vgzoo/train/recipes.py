@@ -3,8 +3,7 @@
     arch, kwargs    the model
     dataset, seed   which clips, in which order
     dtype           the Keras dtype policy
-    batch_size      clips of a step
-    stages          one after the other: {"steps", "frames", "size"} of the clips
+    stages          one after the other: {"steps", "frames", "size", "batch_size"}
     learning_rate   {"peak", "warmup_steps", "final"}: linear warm-up, then a cosine
     ema_momentum    of the weight average that is kept in the end
     epoch_steps     steps between two lines of the log; a checkpoint is written with each
@@ -26,7 +25,6 @@ _FIELDS = {
     "dataset": str,
     "seed": int,
     "dtype": str,
-    "batch_size": int,
     "stages": list,
     "learning_rate": dict,
     "ema_momentum": float,
@@ -34,6 +32,7 @@ _FIELDS = {
     "sample_epochs": int,
     "fps": int,
 }
+_STAGE = ("steps", "frames", "size", "batch_size")
 
 
 def names() -> list[str]:
@@ -65,12 +64,32 @@ def read(recipe: str | Path) -> tuple[str, dict]:
     for field, kind in _FIELDS.items():
         if not isinstance(content[field], kind):
             raise VgzooError(f"{path}: {field} must be {kind.__name__}, not {content[field]!r}")
+    for stage in content["stages"]:
+        if sorted(stage) != sorted(_STAGE) or not all(
+            isinstance(value, int) and value > 0 for value in stage.values()
+        ):
+            raise VgzooError(f"{path}: a stage is whole numbers {', '.join(_STAGE)}, not {stage}")
+        if stage["steps"] % content["epoch_steps"]:
+            raise VgzooError(
+                f"{path}: steps of a stage must be a multiple of epoch_steps="
+                f"{content['epoch_steps']}, not {stage['steps']}"
+            )
     return path.stem, content
 
 
 def total_steps(recipe: dict) -> int:
     """Steps of all stages."""
     return sum(stage["steps"] for stage in recipe["stages"])
+
+
+def clips_seen(recipe: dict, step: int) -> int:
+    """Clips that the first `step` steps train on."""
+    clips = 0
+    for stage in recipe["stages"]:
+        steps = min(step, stage["steps"])
+        clips += steps * stage["batch_size"]
+        step -= steps
+    return clips
 
 
 def optimizer(recipe: dict, model: keras.Model) -> keras.optimizers.Optimizer:

@@ -84,7 +84,7 @@ def train(
         "name": name,
         "step": step,
         "steps": total,
-        "clips_seen": step * content["batch_size"],
+        "clips_seen": recipes.clips_seen(content, step),
         "seconds": round(seconds, 1),
         "folder": str(folder),
         "finished": step == total,
@@ -117,14 +117,13 @@ def _stages(recipe: dict):
 def _run(model, recipe, out, stage, start, end, step, last, deadline, verbose) -> int:
     """Train from `step` to the end of a stage; returns the step reached."""
     epoch = recipe["epoch_steps"]
-    if (end - start) % epoch:
-        raise VgzooError(f"a stage's steps must be a multiple of epoch_steps={epoch}, not {end - start}")
     goal = min(end, -(-last // epoch) * epoch)
     if not start <= step < goal or time.monotonic() > deadline:
         return step
     # `fit` ends by putting the average in place of the weights: each stage begins from the file.
     checkpoint.restore(out, model)
-    batch = recipe["batch_size"]
+    model.make_train_function(force=True)  # the last stage's was traced for other shapes
+    batch = stage["batch_size"]
     clips = data.clips(
         recipe["dataset"],
         "train",
@@ -132,7 +131,7 @@ def _run(model, recipe, out, stage, start, end, step, last, deadline, verbose) -
         size=stage["size"],
         batch_size=batch,
         seed=recipe["seed"],
-        start=step * batch,
+        start=recipes.clips_seen(recipe, step),
         count=(end - step) * batch,
     )
     keep = callbacks.Keep(out, recipe, step)
@@ -140,11 +139,12 @@ def _run(model, recipe, out, stage, start, end, step, last, deadline, verbose) -
         clips,
         epochs=(goal - step) // epoch,
         steps_per_epoch=epoch,
+        shuffle=False,  # made in random order already
         verbose=0,
         callbacks=[
             keep,
-            callbacks.Log(out, recipe, step),
-            callbacks.Clock(recipe, step, recipes.total_steps(recipe), deadline, verbose),
+            callbacks.Log(out, recipe, step, batch),
+            callbacks.Clock(step, recipes.total_steps(recipe), batch, deadline, verbose),
         ],
     )
     return keep.step
@@ -189,7 +189,7 @@ def _export(model, name: str, recipe: dict, out: Path, step: int) -> Path:
         "dataset": recipe["dataset"],
         "recipe": recipe,
         "steps": step,
-        "clips_seen": step * recipe["batch_size"],
+        "clips_seen": recipes.clips_seen(recipe, step),
         "hardware": sorted({s["hardware"] for s in sittings}),
         "backend": sorted({s["backend"] for s in sittings}),
         "wall_time_s": round(sum(s["seconds"] for s in sittings), 1),

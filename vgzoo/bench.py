@@ -1,0 +1,322 @@
+"""How fast a model runs here, and how much of the machine that is.
+
+Utilisation is the model's achieved GFLOP/s over that of a plain matrix product, measured in the
+same run on the same backend in the same dtype. The model's operations are counted in the graph the
+backend really runs, never written down by hand: the multiplications and additions of its
+convolutions and matrix products, which are what the matrix product's peak can be compared with.
+Elementwise work costs time and earns nothing.
+
+On TensorFlow the count is our own walk over the traced function, not `tf.compat.v1.profiler`,
+although the profiler does know the gradients of convolutions. A training step holds gradients that
+nobody uses (the tape of a gradient penalty derives the filters' too); TensorFlow prunes them before
+it runs the step, and the profiler counts them all the same, a tenth too much for `r3gan`. On JAX it
+is a walk over the jaxpr, because XLA's `cost_analysis` counts elementwise work as well. A training
+step has fewer operations on JAX, whose derivatives know which of them are zero.
+"""
+
+import math
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+from keras import ops
+
+from vgzoo import hub, models
+from vgzoo.errors import VgzooError
+
+if TYPE_CHECKING:
+    from vgzoo.models.base import VideoModel
+
+POLICIES = ("float32", "mixed_bfloat16")
+_MATMUL_SIZES = (512, 1024, 2048, 3072)
+
+
+def bench(
+    name_or_model: "str | VideoModel",
+    *,
+    batch_sizes: Sequence[int] = (1, 4, 16, 32),
+    train_batch: int = 16,
+    dtype: str | None = None,
+    policies: Sequence[str] = POLICIES,
+    seconds: float = 2.0,
+) -> dict:
+    """Times generation and the training step of a model.
+
+    Generation is `model.generate`, noise and conversion to uint8 included; training is Keras' own
+    step, optimizer included, on a batch that lies in memory. Each is run twice to warm up and then
+    at least three times; the median counts. A model that is handed in is copied, not trained.
+
+    Args:
+        name_or_model: what `vgzoo.load` takes, or a model.
+        batch_sizes: clips at a time when generating.
+        train_batch: clips of a training step.
+        dtype: one Keras dtype policy to measure, in place of `policies`.
+        policies: the dtype policies to measure side by side.
+        seconds: time for each measurement.
+
+    Returns:
+        A dict of plain numbers, ready for JSON: `name`, `backend`, `load_s` (seconds from the name
+        to the model; None for a model), `peak_memory_mb` (of the process so far), `policies` (a
+        report for each policy), and the fields of the report that generates most frames per second:
+        `dtype`, `batch`, `frames_per_s`, `gflop_per_frame`, `utilisation` at the best batch size,
+        `train_batch`, `train_clips_per_s`, `train_gflop_per_clip`, `train_utilisation`,
+        `peak_gflops`, and `rows`: `batch`, `frames_per_s` and `utilisation` of every batch size.
+
+    Raises:
+        VgzooError: a backend, dtype policy, batch size or model that cannot be measured.
+
+    Example:
+
+    >>> from vgzoo import models
+    >>> model = models.build("r3gan", height=16, width=16, widths=(8, 8),
+    ...                      discriminator_widths=(8, 8))
+    >>> report = bench(model, batch_sizes=(1,), train_batch=4, dtype="float32", seconds=0.01)
+    >>> report["frames_per_s"] > 0
+    True
+    """
+    backend = keras.backend.backend()
+    if backend not in ("tensorflow", "jax"):
+        raise VgzooError(
+            f"bench measures on tensorflow and jax, not on {backend}; set KERAS_BACKEND"
+        )
+    for batch in (*batch_sizes, train_batch):
+        if not isinstance(batch, int | np.integer) or batch < 1:
+            raise VgzooError(f"a batch size must be a whole number of at least 1, not {batch!r}")
+    if not batch_sizes:
+        raise VgzooError("bench needs at least one batch size, as in batch_sizes=(1, 16)")
+    reports, load_s = {}, None
+    for policy in policies if dtype is None else (dtype,):
+        compute_dtype = _compute_dtype(policy)
+        start = time.perf_counter()
+        if isinstance(name_or_model, keras.Model):
+            model = _copy(name_or_model, policy)
+        else:
+            model = hub.load(name_or_model, dtype=policy)
+            load_s = load_s or time.perf_counter() - start
+        if "generate" not in model.tasks:
+            raise VgzooError(f"bench measures models that generate; {model.name} does not")
+        # The machine may be busier at one moment than at another: the peak is sought twice.
+        peak = _matmul_gflops(compute_dtype, seconds / 2)
+        rows = [_generation(model, batch, seconds) for batch in batch_sizes]
+        training = _training(model, train_batch, seconds)
+        peak = max(peak, _matmul_gflops(compute_dtype, seconds / 2))
+        reports[policy] = _report(policy, peak, rows, training)
+    best = max(reports.values(), key=lambda report: report["frames_per_s"])
+    return {
+        "name": model.name,
+        "backend": backend,
+        **best,
+        "load_s": load_s,
+        "peak_memory_mb": _peak_memory_mb(),
+        "policies": reports,
+    }
+
+
+def _compute_dtype(policy: str) -> str:
+    try:
+        return keras.dtype_policies.get(policy).compute_dtype
+    except (ValueError, TypeError) as error:
+        raise VgzooError(
+            f"unknown dtype policy {policy!r}; take one like {', '.join(POLICIES)}"
+        ) from error
+
+
+def _copy(model: "VideoModel", policy: str) -> "VideoModel":
+    """The same model under another dtype policy, so that training leaves the caller's alone."""
+    twin = models.build(model.arch, dtype=policy, **model.get_config())
+    twin.name = model.name
+    for group, variables in twin.tensor_groups().items():
+        for ours, theirs in zip(variables, model.tensor_groups()[group], strict=True):
+            # By way of numpy: JAX would share the buffer, and training donates it.
+            ours.assign(ops.convert_to_numpy(theirs))
+    return twin
+
+
+def _report(policy: str, peak: float, rows: list[dict], training: dict) -> dict:
+    for row in rows:
+        row["utilisation"] = row["frames_per_s"] * row["gflop_per_frame"] / peak
+    fastest = max(rows, key=lambda row: row["frames_per_s"])
+    clips_per_s, gflop_per_clip = training["train_clips_per_s"], training["train_gflop_per_clip"]
+    return {
+        "dtype": policy,
+        **fastest,
+        **training,
+        "train_utilisation": clips_per_s * gflop_per_clip / peak,
+        "peak_gflops": peak,
+        "rows": rows,
+    }
+
+
+def _generation(model: "VideoModel", batch: int, seconds: float) -> dict:
+    def network(noise):
+        return model.sample(noise, labels=None, frames=model.frames, steps=None)
+
+    noise = np.zeros((batch, *model.noise_shape(model.frames)), "float32")
+    frames = batch * model.frames
+    times = _timed(lambda: model.generate(batch, batch_size=batch), seconds)
+    return {
+        "batch": batch,
+        "frames_per_s": frames / statistics.median(times),
+        "gflop_per_frame": flops(network, noise) / frames / 1e9,
+    }
+
+
+def _training(model: "VideoModel", batch: int, seconds: float) -> dict:
+    shape = (batch, model.frames, model.height, model.width, model.channels)
+    clip = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+    data = {"clip": ops.convert_to_tensor(clip)}
+    model.compile()
+    model.optimizer.build(model.trainable_variables)
+    if keras.backend.backend() == "tensorflow":
+        count = flops(model.train_step, (data,))
+    else:
+        kinds = (model.trainable_variables, model.non_trainable_variables)
+        kinds += (model.optimizer.variables, model.metrics_variables)
+        state = tuple([v.value for v in kind] for kind in kinds)
+        count = flops(model.train_step, state, (data,))
+    times = _timed(lambda: model.train_on_batch(data), seconds)
+    return {
+        "train_batch": batch,
+        "train_clips_per_s": batch / statistics.median(times),
+        "train_gflop_per_clip": count / batch / 1e9,
+    }
+
+
+def _timed(run: Callable[[], object], seconds: float) -> list[float]:
+    """Times of several calls, after two that compile and warm up."""
+    for _ in range(2):
+        run()
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < seconds:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def _matmul_gflops(dtype: str, seconds: float) -> float:
+    """The best rate of a square matrix product over a few sizes."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        matmul = tf.function(tf.matmul)
+    else:
+        import jax
+
+        matmul = jax.jit(ops.matmul)
+    best = 0.0
+    for size in _MATMUL_SIZES:
+        a, b = (keras.random.normal((size, size), dtype=dtype, seed=i) for i in (1, 2))
+
+        def run(a=a, b=b):
+            # One element is read, so that the clock waits for the result.
+            return float(ops.cast(matmul(a, b)[0, 0], "float32"))
+
+        best = max(best, 2e-9 * size**3 / min(_timed(run, seconds / len(_MATMUL_SIZES))))
+    return best
+
+
+def _peak_memory_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+# -- operations of a traced function ---------------------------------------------------------
+
+
+def flops(function: Callable, *inputs) -> int:
+    """Multiplications and additions of the convolutions and matrix products that a call runs.
+
+    Args:
+        function: a function of tensors, gradients and updates of variables included.
+        inputs: what it is called with; only shapes and dtypes count.
+
+    Raises:
+        VgzooError: a product that this does not know how to count.
+
+    Example:
+
+    >>> import numpy as np
+    >>> flops(ops.matmul, np.zeros((2, 3), "float32"), np.zeros((3, 4), "float32"))
+    48
+    """
+    if keras.backend.backend() == "tensorflow":
+        return _tensorflow_flops(function, *inputs)
+    import jax
+
+    return _jaxpr_flops(jax.make_jaxpr(function)(*inputs).jaxpr)
+
+
+def _tensorflow_flops(function: Callable, *inputs) -> int:
+    import tensorflow as tf
+
+    graph = tf.function(function, autograph=False).get_concrete_function(*inputs).graph
+    hidden = {n.op for f in graph.as_graph_def().library.function for n in f.node_def}
+    if unknown := {op for op in hidden if _is_product(op)}:
+        raise VgzooError(f"cannot count {', '.join(sorted(unknown))} inside a nested tf.function")
+    # What neither a result nor a side effect needs is pruned before the graph runs.
+    live: set = set()
+    waiting = [*(t.op for t in tf.nest.flatten(graph.outputs)), *graph.control_outputs]
+    while waiting:
+        op = waiting.pop()
+        if op not in live:
+            live.add(op)
+            waiting += [*(t.op for t in op.inputs), *op.control_inputs]
+    return sum(_op_flops(op) for op in live if _is_product(op.type))
+
+
+def _is_product(op_type: str) -> bool:
+    return any(word in op_type for word in ("Conv2", "Conv3", "MatMul", "Einsum"))
+
+
+def _op_flops(op) -> int:
+    shapes = [x.shape.as_list() for x in op.inputs]
+    out = op.outputs[0].shape.as_list()
+    if op.type in ("MatMul", "BatchMatMulV2"):
+        first = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
+        return 2 * math.prod(out) * shapes[0][-2 if first else -1]
+    # A convolution and both its gradients do the same work: every value of the output side meets
+    # every weight that leads to it.
+    if op.type in ("Conv2D", "Conv3D"):
+        values, kernel = out, shapes[1]
+    elif op.type in ("Conv2DBackpropInput", "Conv3DBackpropInputV2"):
+        values, kernel = shapes[2], shapes[1]
+    elif op.type in ("Conv2DBackpropFilter", "Conv3DBackpropFilterV2"):
+        values, kernel = shapes[2], out
+    else:
+        raise VgzooError(f"cannot count the operations of {op.type}; add it to vgzoo.bench")
+    return 2 * math.prod(values) * math.prod(kernel[:-1])
+
+
+def _jaxpr_flops(jaxpr) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            total += 2 * equation.outvars[0].aval.size * math.prod(shape[i] for i in contracted)
+        elif equation.primitive.name == "conv_general_dilated":
+            kernel = equation.invars[1].aval
+            filters = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
+            # The gradient of a strided convolution pads with zeros that earn nothing.
+            zeros = math.prod(equation.params["lhs_dilation"])
+            total += 2 * equation.outvars[0].aval.size * kernel.size // filters // zeros
+        else:
+            total += sum(_jaxpr_flops(inner) for inner in _inner(equation.params.values()))
+    return total
+
+
+def _inner(values: Iterable) -> Iterable:
+    """The jaxprs among an equation's parameters."""
+    for value in values:
+        if isinstance(value, tuple | list):
+            yield from _inner(value)
+        elif hasattr(value, "jaxpr"):
+            yield value.jaxpr
+        elif hasattr(value, "eqns"):
+            yield value

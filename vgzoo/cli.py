@@ -1,0 +1,261 @@
+"""The command line: the verbs and the argument names of the API.
+
+What a command makes known goes to standard output, as a table or with `--json` as JSON; progress
+goes to standard error. A mistake of the user is one line and exit code 2. Imports stand inside the
+commands, so that each pays for what it uses.
+"""
+
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vgzoo import _quiet, registry
+from vgzoo.errors import VgzooError
+
+app = typer.Typer(
+    name="vgzoo",
+    help="Trained networks for video, by name.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # "hf://owner/name[@revision]" holds no markup
+)
+# The base of all usage errors; older releases of typer take it from click, newer have their own.
+_UsageError = typer.BadParameter.__base__
+
+_FIELDS = ("name", "family", "tasks", "dataset", "clip", "params", "size_bytes")
+_FIELDS += ("license", "metrics", "source")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[
+    str, typer.Argument(help="A bundled model, a folder, or hf://owner/name[@revision].")
+]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    try:
+        return app(argv, prog_name="vgzoo", standalone_mode=False) or 0
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except _UsageError as error:
+        command = error.ctx.command_path if error.ctx else "vgzoo"
+        # Without any argument the help itself is the message, and is printed already.
+        message = error.format_message()
+        return _fail(f"{message.rstrip('.')}; see `{command} --help`") if message else 2
+    except (VgzooError, OSError, MemoryError) as error:
+        return _fail(str(error) or type(error).__name__)
+
+
+@app.command("list", epilog="Example: vgzoo list '*mnist*' --family gan")
+def list_(
+    pattern: Annotated[str, typer.Argument(help="A name or a wildcard.")] = "*",
+    family: Annotated[str | None, typer.Option(help="gan, vae, flow or editor.")] = None,
+    task: Annotated[str | None, typer.Option(help="Such as generate.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="What it was trained on.")] = None,
+    exclude: Annotated[str | None, typer.Option(help="A name or a wildcard to leave out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the models that come with vgzoo."""
+    names = registry.list_models(
+        pattern, family=family, task=task, dataset=dataset, exclude=exclude
+    )
+    models = [{field: entry[field] for field in _FIELDS} for entry in map(registry.info, names)]
+    if as_json:
+        return _print_json(models)
+    from vgzoo import _report
+
+    _report.models(models)
+
+
+@app.command(epilog="Example: vgzoo info r3gan-mnist")
+def info(
+    name: Annotated[str, typer.Argument(help="A bundled model.")], as_json: Json = False
+) -> None:
+    """Show what is known about a model: clips, size, license, metrics, papers."""
+    entry = registry.info(name)
+    if as_json:
+        return _print_json(entry)
+    from vgzoo import _report
+
+    _report.fields(entry)
+
+
+@app.command(epilog="Example: vgzoo generate r3gan-mnist -n 16 --seed 0 --out digits.gif")
+def generate(
+    name: Name,
+    n: Annotated[int, typer.Option("-n", help="How many clips.")] = 1,
+    seed: Annotated[int, typer.Option(help="Which clips.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Where to: .mp4, .webm, .gif, .webp, or .png for a film strip.")
+    ] = Path("clips.gif"),
+    frames: Annotated[int | None, typer.Option(help="Length of the clips.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="One class for all clips, or one for each: 3,1,4.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Network evaluations, for models that sample in steps.")
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1: more typical, less varied clips.")
+    ] = 1.0,
+    batch_size: Annotated[int | None, typer.Option(help="Clips at a time.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second; the model's own if left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make clips and write them to a file."""
+    classes = _whole_numbers(labels, "--labels")
+    if classes is not None and len(classes) not in (1, n):
+        raise VgzooError(f"--labels has {len(classes)} classes for {n} clips; give 1 or {n}")
+    # What can be wrong is found before the backend starts, which takes seconds.
+    _check_out(out, fps)
+    from vgzoo import hub, video
+
+    folder = hub.resolve(name)
+    if fps is None:
+        fps = json.loads((folder / "config.json").read_text(encoding="utf-8"))["clip"]["fps"]
+    _quiet.start_backend()
+    model = hub.load(name, local_files_only=True)
+    start = time.perf_counter()
+    with _progress():
+        clips = model.generate(
+            n,
+            seed=seed,
+            labels=classes[0] if classes and len(classes) == 1 else classes,
+            frames=frames,
+            steps=steps,
+            temperature=temperature,
+            batch_size=batch_size,
+            verbose=1,
+        )
+    seconds = round(time.perf_counter() - start, 3)
+    video.write(out, clips, fps=fps)
+    if as_json:
+        report = {"name": name, "n": n, "seed": seed, "out": str(out), "shape": clips.shape}
+        return _print_json(report | {"fps": fps, "seconds": seconds})
+    count, length, height, width, _ = clips.shape
+    print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
+
+
+@app.command(epilog="Example: vgzoo train r3gan-mnist --out runs/digits --minutes 60 --resume")
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or a JSON file.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint, log, samples and weights.")],
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Stop at this step of the recipe.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a model by its recipe, in as many sittings as it takes."""
+    for option, value in (("--minutes", minutes), ("--steps", steps)):
+        if value is not None and not value > 0:
+            raise VgzooError(f"{option} must be more than 0, not {value}")
+    _quiet.start_backend()
+    from vgzoo.train import train as run
+
+    with _progress():
+        report = run(recipe, out=out, minutes=minutes, steps=steps, resume=resume)
+    if as_json:
+        return _print_json(report)
+    print(f"{report['folder']}: step {report['step']} of {report['steps']}")
+
+
+@app.command(epilog="Example: vgzoo push ./my-model user/my-model")
+def push(
+    source: Annotated[str, typer.Argument(help="A weights folder or a bundled model.")],
+    repo_id: Annotated[str, typer.Argument(help="owner/name; made if there is none.")],
+    revision: Annotated[str | None, typer.Option(help="The branch to commit to.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="If it is made, make it so.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a model on the Hugging Face Hub; `hf auth login` comes first."""
+    from vgzoo import hub
+
+    with _progress():
+        url = hub.push(source, repo_id, revision=revision, private=private)
+    if as_json:
+        return _print_json({"source": source, "repo_id": repo_id, "url": url})
+    print(url)
+
+
+@app.command(epilog="Example: vgzoo bench r3gan-mnist --batch-sizes 1,16")
+def bench(
+    name: Name,
+    batch_sizes: Annotated[
+        str, typer.Option(help="Clips at a time when generating.")
+    ] = "1,4,16,32",
+    train_batch: Annotated[int, typer.Option(help="Clips of a training step.")] = 16,
+    dtype: Annotated[
+        str | None, typer.Option(help="One Keras dtype policy; float32 and mixed_bfloat16.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Time for each measurement.")] = 2.0,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast a model generates and trains here, and how much of the machine that is."""
+    sizes = _whole_numbers(batch_sizes, "--batch-sizes")
+    _quiet.start_backend()
+    from vgzoo.bench import bench as measure
+
+    with _progress():
+        report = measure(
+            name, batch_sizes=sizes, train_batch=train_batch, dtype=dtype, seconds=seconds
+        )
+    if as_json:
+        return _print_json(report)
+    from vgzoo import _report
+
+    _report.bench(report)
+
+
+def _check_out(out: Path, fps: float | None) -> None:
+    """Raises before the work is done what writing would raise after it."""
+    import numpy as np
+
+    from vgzoo import video
+    from vgzoo.errors import VideoError
+
+    if not out.absolute().parent.is_dir():
+        raise VgzooError(f"no folder {str(out.parent)!r} for --out; make it first")
+    if out.is_dir():
+        raise VgzooError(f"--out {str(out)!r} is a folder; name a file in it, such as clips.gif")
+    with tempfile.TemporaryDirectory() as scratch:
+        trial = Path(scratch, out.name)
+        try:
+            black = np.zeros((1, 16, 16, 1), "uint8")
+            video.write(trial, black, fps=10 if fps is None else fps)
+        except VideoError as error:
+            raise VideoError(str(error).replace(str(trial), str(out))) from error
+
+
+def _whole_numbers(text: str | None, option: str) -> list[int] | None:
+    try:
+        return None if text is None else [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise VgzooError(f"{option} is {text!r}; wanted whole numbers such as 3,1,4") from error
+
+
+def _progress() -> contextlib.AbstractContextManager:
+    """Where bars are drawn: standard output is for results."""
+    return contextlib.redirect_stdout(sys.stderr)
+
+
+def _print_json(content: object) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def _fail(message: str) -> int:
+    print(f"Error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
