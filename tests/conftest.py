@@ -3,33 +3,25 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
+from tiny import write_mnist
 
-# `KERAS_BACKEND=jax pytest tests/jax` runs those, in an environment that has no TensorFlow.
-collect_ignore = [] if os.environ.get("KERAS_BACKEND") == "jax" else ["jax"]
+collect_ignore = ["benchmarks"]
+if os.environ.get("KERAS_BACKEND") != "jax":
+    # Run by `KERAS_BACKEND=jax pytest tests/on_jax` in an environment that has no TensorFlow.
+    collect_ignore.append("on_jax")
 
 
 @pytest.fixture(scope="session")
 def mnist_folder(tmp_path_factory):
-    """`VGZOO_DATA`; where it is not set, until the session ends, a folder of bars for digits.
+    """`VGZOO_DATA`; where it is not set, until the session ends, a folder of strokes for digits.
 
-    So the tests need no network. Bars move and are learned as digits are, and what a test says
-    about them holds for digits.
+    So the tests need no network. What a test says about moving strokes holds for moving digits.
     """
     if folder := os.environ.get("VGZOO_DATA"):
         yield Path(folder)
         return
-    folder = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    parts = {}
-    for split, count in (("train", 5_200), ("test", 200)):  # the last 5,000 are for validation
-        labels = rng.integers(0, 10, count).astype("uint8")
-        images = np.zeros((count, 28, 28), "uint8")
-        for image, label in zip(images, labels, strict=True):
-            image[4:24, 4 + 2 * label : 6 + 2 * label] = 255
-        parts |= {f"x_{split}": images, f"y_{split}": labels}
-    np.savez_compressed(folder / "mnist.npz", **parts)
+    folder = write_mnist(tmp_path_factory.mktemp("data"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VGZOO_DATA", str(folder))
         yield folder

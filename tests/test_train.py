@@ -198,10 +198,10 @@ def test_average_is_put_back(recipe, tmp_path):
     model = vgzoo.models.build("r3gan", **RECIPE["kwargs"])
     model.compile(recipes.optimizer(RECIPE, model))
     checkpoint.restore(tmp_path / "run", model)
-    before = [np.array(v) for v in model.trainable_variables]
+    before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     with averaged(model):
-        inside = [np.array(v) for v in model.trainable_variables]
-    after = [np.array(v) for v in model.trainable_variables]
+        inside = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    after = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     assert any(np.any(a != b) for a, b in zip(before, inside, strict=True))
     for a, b in zip(before, after, strict=True):
         np.testing.assert_array_equal(a, b)

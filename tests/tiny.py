@@ -56,3 +56,40 @@ def scramble(model, seed: int = 0, scale: float = 0.3) -> None:
         fan_in = max(1, int(np.prod(variable.shape[:-1])))
         deviation = 1 / np.sqrt(fan_in) if len(variable.shape) > 1 else scale
         variable.assign(rng.normal(0, deviation, variable.shape))
+
+
+def openstl(bank, *, seed: int, count: int, frames: int, digits: int = 2) -> dict[str, np.ndarray]:
+    """Moving MNIST by OpenSTL's procedure, one digit, frame and coordinate at a time.
+
+    Only where its random numbers come from is this zoo's: four in [0, 1) for a digit, which are
+    its number in the bank, y, x and direction.
+    """
+    from vgzoo import random
+
+    images, labels = bank
+    table = random.uniform_rows(seed, 0, count, 4 * digits)
+    data = np.zeros((count, frames, 64, 64), "uint8")
+    path = np.zeros((count, digits, frames, 2), "int32")
+    label = np.zeros((count, digits), "int32")
+    for n in range(count):
+        for d in range(digits):
+            which, y, x, turn = (float(u) for u in table[n, 4 * d : 4 * d + 4])
+            which, theta = int(which * len(images)), turn * 2 * np.pi
+            v_y, v_x = np.sin(theta), np.cos(theta)
+            label[n, d] = labels[which]
+            for t in range(frames):
+                y += v_y * 0.1
+                x += v_x * 0.1
+                if x <= 0:
+                    x, v_x = 0.0, -v_x
+                if x >= 1.0:
+                    x, v_x = 1.0, -v_x
+                if y <= 0:
+                    y, v_y = 0.0, -v_y
+                if y >= 1.0:
+                    y, v_y = 1.0, -v_y
+                top, left = int(36 * y), int(36 * x)
+                path[n, d, t] = top, left
+                window = data[n, t, top : top + 28, left : left + 28]
+                np.maximum(window, images[which][..., 0], out=window)
+    return {"clip": data[..., None], "path": path, "label": label}

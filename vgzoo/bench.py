@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vgzoo.models.base import VideoModel
 
 POLICIES = ("float32", "mixed_bfloat16")
-_MATMUL_SIZES = (512, 1024, 2048, 3072)
+_MATMUL_SIZES = (1024, 2048, 3072)
 
 
 def bench(

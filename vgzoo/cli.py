@@ -23,7 +23,6 @@ app = typer.Typer(
     name="vgzoo",
     help="Trained networks for video, by name.",
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # "hf://owner/name[@revision]" holds no markup
 )
@@ -41,15 +40,14 @@ Name = Annotated[
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return app(argv, prog_name="vgzoo", standalone_mode=False) or 0
+        return app(arguments or ["--help"], prog_name="vgzoo", standalone_mode=False) or 0
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "vgzoo"
-        # Without any argument the help itself is the message, and is printed already.
-        message = error.format_message()
-        return _fail(f"{message.rstrip('.')}; see `{command} --help`") if message else 2
+        return _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`")
     except (VgzooError, OSError, MemoryError) as error:
         return _fail(str(error) or type(error).__name__)
 
@@ -79,7 +77,7 @@ def list_(
 def info(
     name: Annotated[str, typer.Argument(help="A bundled model.")], as_json: Json = False
 ) -> None:
-    """Show what is known about a model: clips, size, license, metrics, papers."""
+    """Show what is known about a model."""
     entry = registry.info(name)
     if as_json:
         return _print_json(entry)
@@ -177,7 +175,10 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="If it is made, make it so.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Put a model on the Hugging Face Hub; `hf auth login` comes first."""
+    """Put a model on the Hugging Face Hub.
+
+    It needs a token that may write: `hf auth login` comes first.
+    """
     from vgzoo import hub
 
     with _progress():
@@ -200,7 +201,10 @@ def bench(
     seconds: Annotated[float, typer.Option(help="Time for each measurement.")] = 2.0,
     as_json: Json = False,
 ) -> None:
-    """Measure how fast a model generates and trains here, and how much of the machine that is."""
+    """Measure how fast a model is here.
+
+    Utilisation is its share of the speed of a plain matrix product, measured in the same run.
+    """
     sizes = _whole_numbers(batch_sizes, "--batch-sizes")
     _quiet.start_backend()
     from vgzoo.bench import bench as measure

@@ -106,7 +106,7 @@ class Generator(nn.Module):
             x = getattr(self, f"block_{side}")(x, frames, style)
             if hasattr(self, f"to_{2 * side}"):
                 x = F.interpolate(getattr(self, f"to_{2 * side}")(x), scale_factor=2)
-                x = F.avg_pool2d(x, 3, 1, padding=1, count_include_pad=False)
+                x = F.avg_pool2d(x, 3, 1, padding=1)
         x = F.pixel_shuffle(self.pixels(leaky(x)), 2)
         x = x.unflatten(0, (-1, objects, frames)).unbind(1)
         return functools.reduce(torch.maximum, x)  # (B, T, C, H, W)
@@ -275,17 +275,18 @@ class Vgzoo:
         self.model.compile()
 
     def outputs(self, noise, clip):
-        from vgzoo import random
-
         model = self.model
         made = model.sample(noise, frames=model.frames, steps=None)
         scores = model.discriminator(made)
-        draw, random.normal = random.normal, lambda *_, **__: noise
-        try:
-            loss = model.compute_loss({"clip": clip})
-        finally:
-            random.normal = draw
+        loss = model.compute_loss({"clip": clip})
         return np.asarray(made, "float32"), scores.numpy(), float(loss)
+
+    def first_noise(self, batch):
+        """The noise that the first training step draws."""
+        from vgzoo import random
+
+        shape = (batch, *self.model.noise_shape(self.model.frames))
+        return random.normal(shape, seed=self.model.seed, step=0).numpy()
 
     def generate(self, batch):
         self.model.generate(batch, batch_size=batch)
@@ -318,9 +319,8 @@ def compare(tell, policy, options, config, weights):
     for side in tell:
         tell[side]("prepare", policy, config, weights)
     shape = (options.train_batch, *(config[k] for k in ("frames", "height", "width", "channels")))
-    rng = np.random.default_rng(0)
-    clip = rng.integers(0, 256, shape, "uint8")
-    noise = rng.standard_normal((options.train_batch, noise_length(config))).astype("float32")
+    clip = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+    noise = tell["vgzoo"]("first_noise", options.train_batch)[1]
     ours, theirs = (tell[side]("outputs", noise, clip)[1] for side in tell)
     names = ("clip", "scores", "loss")
     difference = {

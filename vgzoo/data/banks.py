@@ -1,8 +1,10 @@
 """Image banks: the still images that clips are made of, and the published clips.
 
-Images come from the folder named by `VGZOO_DATA` if it is set, else from `tensorflow_datasets`.
-The published training part is divided once and for all: its last twelfth is the validation part
-(5,000 of MNIST's 60,000), so that train, validation and test never share an image.
+Images come from the folder named by `VGZOO_DATA` if it is set, else from `tensorflow_datasets`,
+which stores them in an order of its own. So they are put in order by a hash of their pixels: a
+seed then means the same clips wherever the images came from. The published training part is
+divided once and for all: its last twelfth in that order is the validation part (5,000 of MNIST's
+60,000), so that train, validation and test never share an image.
 """
 
 import functools
@@ -126,7 +128,7 @@ def _from_tfds(name: str, split: str, data_dir: str | None) -> tuple[np.ndarray,
 
 
 def _checked(source, name: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The bank as every caller sees it: with a channel axis, int32 labels, read-only."""
+    """The bank as every caller sees it: in order, with a channel axis, int32 labels, read-only."""
     shape = SHAPES[name]
     if x.dtype != np.uint8 or x.shape[1:] not in (shape, shape[:2]) or x.shape[:1] != y.shape:
         raise DataError(
@@ -135,6 +137,8 @@ def _checked(source, name: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarra
         )
     if len(x) < _HELD_OUT:
         raise DataError(f"{source}: {name} needs at least {_HELD_OUT} images, got {len(x)}")
-    x, y = x.reshape(-1, *shape), y.astype("int32")
+    keys = [hashlib.blake2b(image, digest_size=16).digest() for image in np.ascontiguousarray(x)]
+    order = sorted(range(len(x)), key=lambda i: (keys[i], y[i]))
+    x, y = x[order].reshape(-1, *shape), y[order].astype("int32")
     x.flags.writeable = y.flags.writeable = False
     return x, y

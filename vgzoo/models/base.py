@@ -30,6 +30,7 @@ class VideoModel(keras.Model):
     tasks: ClassVar[tuple[str, ...]] = ("generate",)
     references: ClassVar[tuple[str, ...]] = ()
     logged: ClassVar[tuple[str, ...]] = ()  # scalars that `track` shows beside the loss
+    sampling_options: ClassVar[tuple[str, ...]] = ()  # optional arguments of `generate` it takes
     any_length: ClassVar[bool] = False  # whether clips of other lengths can be trained on
 
     def __init__(self, *, frames: int, height: int, width: int, channels: int, seed: int = 0):
@@ -95,6 +96,9 @@ class VideoModel(keras.Model):
         if jit_compile == "auto" and not _xla_pays():
             jit_compile = False
         super().compile(optimizer or self.default_optimizer(), jit_compile=jit_compile, **kwargs)
+
+    def end_burn_in(self) -> None:
+        """Drops what only the first steps of a training need; called when a recipe is done."""
 
     def call(self, inputs, training=None):
         """Hands the batch on: the objective sees it as it came."""
@@ -204,8 +208,6 @@ class VideoModel(keras.Model):
             if bar:
                 bar.update(start + count)
         return clips
-
-    sampling_options: ClassVar[tuple[str, ...]] = ()
 
     def _compile_sampler(self, frames: int, steps: int | None) -> Callable:
         """`(noise, labels) → uint8 clip`, compiled by the backend."""

@@ -205,6 +205,9 @@ class R3GAN(VideoModel):
         objects: how many things a clip is made of.
         waves: how many waves carry the motion.
         gamma: weight of the gradient penalties.
+        burn_in: `(factor, first, last)`: in a training from scratch the weight is `factor` times
+            gamma up to step `first` and falls, as a geometric row, to gamma at step `last`. A
+            strong penalty holds the discriminator back while the generator is still easy to tell.
         penalty_stride: every how many clips of a batch the penalties are computed.
 
     Example:
@@ -234,7 +237,8 @@ class R3GAN(VideoModel):
         motion: int = 32,
         objects: int = 1,
         waves: int = 32,
-        gamma: float = 10.0,
+        gamma: float = 3.0,
+        burn_in: tuple[float, int, int] | tuple[()] = (),
         penalty_stride: int = 4,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
@@ -247,6 +251,7 @@ class R3GAN(VideoModel):
         self.widths, self.discriminator_widths = tuple(widths), tuple(discriminator_widths)
         self.content, self.motion, self.objects, self.waves = content, motion, objects, waves
         self.gamma, self.penalty_stride = gamma, penalty_stride
+        self.burn_in = tuple(burn_in)
         self.generator = Generator(
             size=(height, width),
             widths=self.widths,
@@ -267,6 +272,7 @@ class R3GAN(VideoModel):
             **super().get_config(),
             "widths": list(self.widths),
             "discriminator_widths": list(self.discriminator_widths),
+            "burn_in": list(self.burn_in),
             **{k: getattr(self, k) for k in own},
         }
 
@@ -288,9 +294,8 @@ class R3GAN(VideoModel):
         """Both sides of the game in one scalar, each blind to the other's parameters."""
         real = self.network_clip(x)
         batch, frames = ops.shape(real)[0], real.shape[1]
-        noise = random.normal(
-            (batch, *self.noise_shape(frames)), seed=self.seed, step=self.next_noise_step()
-        )
+        step = self.next_noise_step()
+        noise = random.normal((batch, *self.noise_shape(frames)), seed=self.seed, step=step)
         fake = self.generator(noise, frames=frames)
         fixed = ops.stop_gradient(fake)
 
@@ -311,7 +316,17 @@ class R3GAN(VideoModel):
         self.track(
             generator_loss=g_loss, discriminator_loss=d_loss, margin=margin, r1=r1, r2=r2
         )
-        return g_loss + d_loss + 0.5 * self.gamma * (r1 + r2)
+        return g_loss + d_loss + 0.5 * self._penalty_weight(step) * (r1 + r2)
+
+    def _penalty_weight(self, step):
+        if not self.burn_in:
+            return self.gamma
+        factor, first, last = self.burn_in
+        left = (last - ops.cast(step, "float32")) / (last - first)
+        return self.gamma * factor ** ops.clip(left, 0.0, 1.0)
+
+    def end_burn_in(self) -> None:
+        self.burn_in = ()
 
     def _penalty(self, clip):
         """Mean squared norm of the discriminator's gradient at `clip`."""

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from vgzoo import video
 from vgzoo.models.base import VideoModel
@@ -18,7 +17,7 @@ from vgzoo.train import checkpoint
 def averaged(model: VideoModel):
     """The model with its weight average in place of its weights."""
     variables = model.trainable_variables
-    before = [np.array(v) for v in variables]
+    before = [keras.ops.convert_to_numpy(v) for v in variables]
     model.optimizer.finalize_variable_values(variables)
     try:
         yield

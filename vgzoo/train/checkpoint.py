@@ -29,7 +29,7 @@ def save(folder: Path, model: keras.Model, *, step: int, recipe: dict) -> None:
     Raises:
         NotFinite: a variable is not finite; the checkpoint on disk stays as it was.
     """
-    tensors = {key: np.asarray(v) for key, v in _variables(model).items()}
+    tensors = {k: keras.ops.convert_to_numpy(v) for k, v in _variables(model).items()}
     for key, value in tensors.items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise NotFinite(f"{key} is not finite at step {step}")
@@ -71,7 +71,8 @@ def restore(folder: Path, model: keras.Model) -> None:
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
     named = {f"model/{v.path}": v for v in model.weights}
-    # An optimizer's variables have no unique paths, but a fixed order.
+    # An optimizer's variables have no unique paths, but a fixed order. The optimizer's own name
+    # counts how many were made in the process, so it is left out.
     for i, variable in enumerate(model.optimizer.variables):
-        named[f"optimizer/{i:04d}/{variable.path}"] = variable
+        named[f"optimizer/{i:04d}/{variable.path.partition('/')[2]}"] = variable
     return named

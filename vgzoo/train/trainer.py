@@ -168,6 +168,7 @@ def _export(model, name: str, recipe: dict, out: Path, step: int) -> Path:
     """The averaged weights as a weights folder, with golden output and a sample."""
     checkpoint.restore(out, model)
     model.optimizer.finalize_variable_values(model.trainable_variables)
+    model.end_burn_in()
     folder = hub.save(
         model,
         out / name,

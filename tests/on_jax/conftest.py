@@ -1,0 +1,24 @@
+"""These run under JAX, in an environment that has no TensorFlow.
+
+    KERAS_BACKEND=jax pytest tests/on_jax
+
+The folder is not called `jax`: with `tests` on the path, `import jax` would find it.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for `tiny`
+collect_ignore_glob = [] if os.environ.get("KERAS_BACKEND") == "jax" else ["*"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """`VGZOO_DATA`, with a small MNIST of strokes."""
+    from tiny import write_mnist
+
+    monkeypatch.setenv("VGZOO_DATA", str(write_mnist(tmp_path)))
+    return tmp_path

@@ -1,0 +1,457 @@
+"""I3D against plain NumPy and every kind of weights file; FVD as a streaming metric.
+
+The published figure is checked where `VGZOO_I3D` names the published weights.
+"""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+from safetensors.numpy import load_file, save_file
+
+from vgzoo.errors import VgzooError, VideoError
+from vgzoo.metrics import i3d
+from vgzoo.metrics.frechet import frechet_distance
+from vgzoo.metrics.fvd import FVD, network_input
+
+
+def _shapes() -> dict[str, tuple[int, ...]]:
+    """The tensors of pytorch-i3d's state dict, written down from its code."""
+    shapes = {}
+
+    def unit(name, before, after, size):
+        shapes[f"{name}.conv3d.weight"] = (after, before, size, size, size)
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"{name}.bn.{part}"] = (after,)
+
+    unit("Conv3d_1a_7x7", 3, 64, 7)
+    unit("Conv3d_2b_1x1", 64, 64, 1)
+    unit("Conv3d_2c_3x3", 64, 192, 3)
+    width = 192
+    for block, (c0, c1a, c1b, c2a, c2b, c3) in i3d.MIXED.items():
+        unit(f"{block}.b0", width, c0, 1)
+        unit(f"{block}.b1a", width, c1a, 1)
+        unit(f"{block}.b1b", c1a, c1b, 3)
+        unit(f"{block}.b2a", width, c2a, 1)
+        unit(f"{block}.b2b", c2a, c2b, 3)
+        unit(f"{block}.b3b", width, c3, 1)
+        width = c0 + c1b + c2b + c3
+    shapes["logits.conv3d.weight"], shapes["logits.conv3d.bias"] = (400, width, 1, 1, 1), (400,)
+    return shapes
+
+
+@pytest.fixture(scope="module")
+def state():
+    """A random state dict, scaled so that signals neither die nor explode."""
+    rng = np.random.default_rng(0)
+    values = {}
+    for name, shape in _shapes().items():
+        if len(shape) == 5:
+            values[name] = rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+        elif name.endswith(("bn.weight", "running_var")):
+            values[name] = rng.uniform(0.7, 1.4, shape)
+        else:
+            values[name] = rng.normal(0, 0.2, shape)
+    return {name: value.astype("float32") for name, value in values.items()}
+
+
+@pytest.fixture(scope="module")
+def folder(state, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("i3d")
+    save_file(state, folder / "i3d.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def network(folder):
+    return i3d.load(folder / "i3d.safetensors")
+
+
+# -- architecture --------------------------------------------------------------------------
+
+
+def test_the_parameters_are_the_published_12_7_million(network):
+    trainable = sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+    assert trainable == 12_697_264
+    stored = sum(int(np.prod(v.shape)) for v in network.non_trainable_variables)
+    assert stored == 2 * 7_280  # a mean and a variance for each normalised channel
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        ("Conv3d_1a_7x7", (8, 112, 112, 64)),
+        ("MaxPool3d_2a_3x3", (8, 56, 56, 64)),
+        ("Conv3d_2c_3x3", (8, 56, 56, 192)),
+        ("MaxPool3d_3a_3x3", (8, 28, 28, 192)),
+        ("Mixed_3b", (8, 28, 28, 256)),
+        ("Mixed_3c", (8, 28, 28, 480)),
+        ("MaxPool3d_4a_3x3", (4, 14, 14, 480)),
+        ("Mixed_4b", (4, 14, 14, 512)),
+        ("Mixed_4e", (4, 14, 14, 528)),
+        ("Mixed_4f", (4, 14, 14, 832)),
+        ("MaxPool3d_5a_2x2", (2, 7, 7, 832)),
+        ("Mixed_5c", (2, 7, 7, 1024)),
+        ("AvgPool3d_6a_7x7", (1, 1, 1, 1024)),
+        ("mean", (400,)),
+    ],
+)
+def test_shapes_of_a_clip_of_16_frames(network, layer, shape):
+    until = keras.Model(network.input, network.get_layer(layer).output)
+    assert until.compute_output_shape((1, 16, 224, 224, 3)) == (1, *shape)
+
+
+def test_the_network_computes_in_float32_under_any_policy():
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        model = i3d.build()
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert {layer.compute_dtype for layer in model._flatten_layers()} == {"float32"}
+
+
+# -- values: the same network in NumPy, channels first, from the state dict ------------------
+
+
+def _pad(x, sizes, strides):
+    """TensorFlow's "SAME" with zeros: what is odd goes to the end."""
+    pads = [(0, 0)]
+    for length, size, stride in zip(x.shape[1:], sizes, strides, strict=True):
+        total = max((-(-length // stride) - 1) * stride + size - length, 0)
+        pads.append((total // 2, total - total // 2))
+    return np.pad(x, pads)
+
+
+def _windows(x, sizes, strides):
+    t, h, w = strides
+    return sliding_window_view(_pad(x, sizes, strides), sizes, axis=(1, 2, 3))[:, ::t, ::h, ::w]
+
+
+def _unit(state, name, x, stride=1):
+    kernel = state[f"{name}.conv3d.weight"].astype("float64")
+    x = np.einsum("ithwabc,oiabc->othw", _windows(x, kernel.shape[2:], (stride,) * 3), kernel)
+    scale, shift, mean, var = (
+        state[f"{name}.bn.{part}"][:, None, None, None]
+        for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    return np.maximum((x - mean) / np.sqrt(var + 1e-3) * scale + shift, 0)
+
+
+def _pool(x, sizes, strides):
+    return _windows(x, sizes, strides).max(axis=(4, 5, 6))
+
+
+def _mixed(state, name, x):
+    parts = [
+        _unit(state, f"{name}.b0", x),
+        _unit(state, f"{name}.b1b", _unit(state, f"{name}.b1a", x)),
+        _unit(state, f"{name}.b2b", _unit(state, f"{name}.b2a", x)),
+        _unit(state, f"{name}.b3b", _pool(x, (3, 3, 3), (1, 1, 1))),
+    ]
+    return np.concatenate(parts)
+
+
+def _trunk(state, clip):
+    """Clip `(T, H, W, 3)` → what Mixed_3b and Mixed_5c give, `(T, H, W, C)`."""
+    x = _unit(state, "Conv3d_1a_7x7", clip.transpose(3, 0, 1, 2).astype("float64"), 2)
+    x = _pool(x, (1, 3, 3), (1, 2, 2))
+    x = _unit(state, "Conv3d_2c_3x3", _unit(state, "Conv3d_2b_1x1", x))
+    x = early = _pool(x, (1, 3, 3), (1, 2, 2))
+    for name in i3d.MIXED:
+        if name == "Mixed_4b":
+            x = _pool(x, (3, 3, 3), (2, 2, 2))
+        if name == "Mixed_5b":
+            x = _pool(x, (2, 2, 2), (2, 2, 2))
+        x = _mixed(state, name, x)
+        early = x if name == "Mixed_3b" else early
+    return early.transpose(1, 2, 3, 0), x.transpose(1, 2, 3, 0)
+
+
+@pytest.mark.parametrize("shape", [(9, 24, 17), (12, 34, 20)])
+def test_blocks_give_what_numpy_gives(network, state, shape):
+    clip = np.random.default_rng(1).uniform(-1, 1, (*shape, 3)).astype("float32")
+    outputs = [network.get_layer(name).output for name in ("Mixed_3b", "Mixed_5c")]
+    got = keras.Model(network.input, outputs)(clip[None])
+    for ours, wanted in zip(got, _trunk(state, clip), strict=True):
+        assert wanted.std() > 0.05
+        np.testing.assert_allclose(ours[0], wanted, rtol=1e-3, atol=1e-4 * wanted.max())
+
+
+def test_logits_are_averaged_over_time_after_a_pool_of_two_frames(network, state):
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(2, 4, 7, 7, 1024)).astype("float32")
+    head = keras.Model(network.get_layer("Mixed_5c").output, network.output)
+    pooled = np.stack([x[:, t : t + 2].mean(axis=(1, 2, 3)) for t in range(3)], axis=1)
+    kernel = state["logits.conv3d.weight"][:, :, 0, 0, 0]
+    wanted = (pooled @ kernel.T + state["logits.conv3d.bias"]).mean(axis=1)
+    np.testing.assert_allclose(head(x), wanted, atol=1e-5)
+
+
+# -- weights files ---------------------------------------------------------------------------
+
+
+def _same_weights(network, path):
+    loaded = i3d.load(path)
+    return all(np.array_equal(a, b) for a, b in zip(loaded.weights, network.weights, strict=True))
+
+
+def _second_naming(state):
+    """The names of kinetics_i3d_pytorch."""
+    branch = {"b0": "0", "b1a": "1.0", "b1b": "1.1", "b2a": "2.0", "b2b": "2.1", "b3b": "3.1"}
+    renamed = {}
+    for name, value in state.items():
+        name = name.replace("logits.", "conv3d_0c_1x1.").replace(".bn.", ".batch3d.")
+        name = name.replace("Conv3d_", "conv3d_").replace("Mixed_", "mixed_")
+        for ours, theirs in branch.items():
+            name = name.replace(f".{ours}.", f".branch_{theirs}.")
+        renamed[name] = value
+    return renamed
+
+
+def _graph_naming(state):
+    """The names and axes of the published TensorFlow graph, which has no scales."""
+    branch = {
+        "b0": "Branch_0/Conv3d_0a_1x1",
+        "b1a": "Branch_1/Conv3d_0a_1x1",
+        "b1b": "Branch_1/Conv3d_0b_3x3",
+        "b2a": "Branch_2/Conv3d_0a_1x1",
+        "b2b": "Branch_2/Conv3d_0b_3x3",
+        "b3b": "Branch_3/Conv3d_0b_1x1",
+    }
+    renamed = {}
+    for name, value in state.items():
+        if name.endswith("bn.weight"):
+            continue
+        unit, kind, part = name.rsplit(".", 2)
+        block, _, own = unit.partition(".")
+        unit = f"{block}/{branch[own]}" if own else unit
+        unit = "Logits/Conv3d_0c_1x1" if unit == "logits" else unit
+        unit = unit.replace("Mixed_5b/Branch_2/Conv3d_0b_3x3", "Mixed_5b/Branch_2/Conv3d_0a_3x3")
+        parts = {"weight": "w", "bias": "b"} if kind == "conv3d" else {
+            "bias": "beta",
+            "running_mean": "moving_mean",
+            "running_var": "moving_variance",
+        }  # fmt: skip
+        kind = {"conv3d": "conv_3d", "bn": "batch_norm"}[kind]
+        if value.ndim == 5:
+            value = value.transpose(2, 3, 4, 1, 0)
+        elif kind == "batch_norm":
+            value = value.reshape(1, 1, 1, 1, -1)
+        renamed[f"RGB/inception_i3d/{unit}/{kind}/{parts[part]}"] = value
+    return renamed
+
+
+def test_the_names_of_the_other_port_load_too(network, state, tmp_path):
+    path = tmp_path / "other.safetensors"
+    renamed = {f"module.{name}": value for name, value in _second_naming(state).items()}
+    save_file(renamed | {"module.conv3d_1a_7x7.batch3d.num_batches_tracked": np.array([7])}, path)
+    assert _same_weights(network, path)
+
+
+def test_the_tensorflow_module_loads_and_converts(state, tmp_path):
+    import tensorflow as tf
+
+    (tmp_path / "module" / "variables").mkdir(parents=True)
+    tensors = _graph_naming(state)
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "module" / "variables" / "variables"),
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=list(tensors.values()),
+    )
+    written = i3d.convert(tmp_path / "module", tmp_path / "i3d.safetensors")
+    converted = load_file(written)
+    assert converted.keys() == state.keys()
+    for name, value in state.items():
+        wanted = np.ones_like(value) if name.endswith("bn.weight") else value
+        np.testing.assert_array_equal(converted[name], wanted, err_msg=name)
+
+
+def _torch_module(torch, tensors):
+    """A module whose state dict has these names, built as deep as the dots say."""
+    root = torch.nn.Module()
+    for name, value in tensors.items():
+        *path, last = name.split(".")
+        module = root
+        for part in path:
+            if part not in dict(module.named_children()):
+                module.add_module(part, torch.nn.Module())
+            module = getattr(module, part)
+        module.register_buffer(last, torch.from_numpy(value))
+    return root
+
+
+def test_a_state_dict_of_pytorch_loads(network, state, tmp_path):
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "rgb.pt"
+    torch.save({name: torch.from_numpy(value) for name, value in state.items()}, path)
+    assert _same_weights(network, path)
+
+
+def test_torchscript_loads_only_after_an_explicit_conversion(network, state, tmp_path):
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "script.pt"
+    torch.jit.save(torch.jit.script(_torch_module(torch, _second_naming(state))), path)
+    with pytest.raises(VgzooError, match=r"TorchScript, a program.*i3d\.convert"):
+        i3d.load(path)
+    assert _same_weights(network, i3d.convert(path, tmp_path / "i3d.safetensors"))
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Harm:
+        def __reduce__(self):
+            return (tmp_path.joinpath("harmed").touch, ())
+
+    path = tmp_path / "harm.pt"
+    torch.save({"Conv3d_1a_7x7.conv3d.weight": Harm()}, path)
+    for call in (i3d.load, lambda p: i3d.convert(p, tmp_path / "out.safetensors")):
+        with pytest.raises(VgzooError, match="cannot be read as PyTorch weights"):
+            call(path)
+    assert not (tmp_path / "harmed").exists()
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda s: s.pop("Mixed_4c.b2b.bn.running_var"), "lacks 'Mixed_4c.b2b.bn.running_var'"),
+        (lambda s: s.update(extra=np.zeros(3, "float32")), "has the unknown tensor 'extra'"),
+        (
+            lambda s: s.update({"logits.conv3d.bias": np.zeros(157, "float32")}),
+            r"'logits.conv3d.bias' of shape \(157,\), wanted \(400,\)",
+        ),
+        (
+            lambda s: s.update({"Conv3d_1a_7x7.bn.bias": np.full(64, np.nan, "float32")}),
+            "not finite",
+        ),
+    ],
+)
+def test_weights_that_are_not_i3d_are_refused(state, tmp_path, change, says):
+    changed = dict(state)
+    change(changed)
+    save_file(changed, tmp_path / "wrong.safetensors")
+    with pytest.raises(VgzooError, match=says):
+        i3d.load(tmp_path / "wrong.safetensors")
+
+
+def test_a_missing_or_damaged_file_is_one_line(tmp_path):
+    with pytest.raises(VgzooError, match="does not exist"):
+        i3d.load(tmp_path / "none.safetensors")
+    (tmp_path / "noise.safetensors").write_bytes(b"\x09\x00\x00\x00noise")
+    with pytest.raises(VgzooError, match="is no safetensors file"):
+        i3d.load(tmp_path / "noise.safetensors")
+    with pytest.raises(VgzooError, match="holds no TensorFlow checkpoint"):
+        i3d.load(tmp_path)
+    with pytest.raises(VgzooError, match=r"ends in \.safetensors"):
+        i3d.convert(tmp_path / "noise.safetensors", tmp_path / "out.pt")
+
+
+# -- the metric ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def judge():
+    """A small network in I3D's place: 5 numbers from the colours of 4×4 regions."""
+    keras.utils.set_random_seed(0)
+    clip = keras.Input((9, 224, 224, 3))
+    x = keras.layers.AveragePooling3D((9, 56, 56))(clip)
+    return keras.Model(clip, keras.layers.Dense(5)(keras.layers.Flatten()(x)))
+
+
+def _clips(count, seed, high=256):
+    return np.random.default_rng(seed).integers(0, high, (count, 9, 8, 10, 3), "uint8")
+
+
+def test_without_weights_it_says_what_to_get(monkeypatch):
+    monkeypatch.delenv("VGZOO_I3D", raising=False)
+    with pytest.raises(VgzooError) as error:
+        FVD()
+    for part in ("i3d_torchscript.pt", "deepmind/i3d-kinetics-400", "convert", "VGZOO_I3D"):
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_real_clip_gives_400_logits(folder, monkeypatch):
+    monkeypatch.setenv("VGZOO_I3D", str(folder / "i3d.safetensors"))
+    clip = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 1), "uint8")
+    features = FVD().features(clip)
+    assert features.shape == (1, 400)
+    assert np.all(np.isfinite(features)) and features.std() > 0
+
+
+def test_frames_are_resized_with_half_pixel_centres_and_no_antialiasing():
+    def weights(length):
+        place = np.clip((np.arange(224) + 0.5) * length / 224 - 0.5, 0, length - 1)
+        matrix = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(length)))
+        np.testing.assert_allclose(matrix.sum(axis=1), 1)
+        return matrix
+
+    clip = np.random.default_rng(0).integers(0, 256, (1, 2, 300, 40, 3), "uint8")
+    wanted = np.einsum("ih,bthwc,jw->btijc", weights(300), clip / 127.5 - 1, weights(40))
+    np.testing.assert_allclose(network_input(clip), wanted, atol=1e-4)
+
+
+def test_piece_by_piece_gives_the_distance_of_the_whole(judge):
+    real, generated = _clips(11, 0), _clips(8, 1, high=180)
+    whole, pieces = FVD(judge, frames=9), FVD(judge, frames=9, batch_size=3)
+    whole.update_state(real, generated)
+    pieces.update_state(real[:4], generated[:1])
+    pieces.update_state(real=real[4:])
+    pieces.update_state(generated=generated[1:] / 255)  # float in [0, 1] is the same clips
+    assert pieces.counts == (11, 8)
+    x, y = whole.features(real), whole.features(generated)
+    wanted = frechet_distance(
+        x.mean(axis=0), np.cov(x, rowvar=False), y.mean(axis=0), np.cov(y, rowvar=False)
+    )
+    assert wanted > 0.1
+    assert whole.result() == pytest.approx(wanted, rel=1e-6)
+    assert pieces.result() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_equal_clips_are_at_no_distance_and_a_reset_forgets(judge):
+    metric = FVD(judge, frames=9)
+    metric.update_state(_clips(9, 0), _clips(9, 1, high=100))
+    far = metric.result()
+    metric.reset_state()
+    assert metric.counts == (0, 0)
+    metric.update_state(_clips(9, 0), _clips(9, 0))
+    assert abs(metric.result()) < 1e-6 * far
+
+
+def test_grey_clips_are_judged_as_rgb_of_equal_channels(judge):
+    metric, grey = FVD(judge, frames=9), _clips(2, 0)[..., :1]
+    np.testing.assert_allclose(
+        metric.features(grey), metric.features(np.repeat(grey, 3, axis=-1)), rtol=1e-6
+    )
+
+
+def test_what_cannot_be_judged_is_refused(judge):
+    metric = FVD(judge, frames=9)
+    with pytest.raises(VgzooError, match="clips of 8 frames came, FVD is set to 9"):
+        metric.update_state(_clips(2, 0)[:, :8])
+    with pytest.raises(VideoError, match=r"\[0, 1\]"):
+        metric.update_state(_clips(2, 0).astype("float32") / 127.5 - 1)
+    with pytest.raises(VgzooError, match="at least 9 frames, not 8"):
+        FVD(judge, frames=8)
+    metric.update_state(_clips(2, 0), _clips(1, 0))
+    with pytest.raises(VgzooError, match="2 real and 1 generated clips: it needs at least 2"):
+        metric.result()
+
+
+@pytest.mark.skipif("VGZOO_I3D" not in os.environ, reason="VGZOO_I3D names no weights file")
+def test_the_published_figure_of_uniform_noise():
+    # universome/fvd-comparison: the original TensorFlow code and StyleGAN-V's both give 10.13808.
+    # Its noise goes into the network as drawn, in [0, 1].
+    metric = FVD()
+    for seed, moments in ((1, metric.real), (2, metric.generated)):
+        random = np.random.RandomState(seed)
+        for _ in range(32):
+            noise = random.rand(4, 16, 224, 224, 3).astype("float32")
+            moments.update(np.asarray(metric.network.predict_on_batch(noise), "float64"))
+    assert metric.counts == (128, 128)
+    assert metric.result() == pytest.approx(10.138, abs=0.005)

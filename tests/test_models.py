@@ -1,0 +1,351 @@
+"""What every architecture and every bundled model keeps, whatever it is made of."""
+
+import functools
+import json
+import random as python_random
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import TINY, clip_batch, scramble
+
+from vgzoo import hub, models, registry
+from vgzoo.errors import UnknownModelError, VgzooError
+
+every_architecture = pytest.mark.parametrize("arch", models.architectures())
+every_model = pytest.mark.parametrize("name", registry.list_models())
+
+
+def build(arch: str, **options):
+    model = models.build(arch, **TINY[arch], **options)
+    scramble(model)
+    return model
+
+
+@functools.lru_cache(maxsize=2)
+def bundled(name: str):
+    return hub.load(name)
+
+
+def weights(model) -> dict[str, np.ndarray]:
+    return {v.path: v.numpy() for v in model.trainable_variables}
+
+
+def fit(model, arch: str, batches: int = 2, **options):
+    return model.fit(clip_batch(TINY[arch], 4 * batches), batch_size=4, verbose=0, **options)
+
+
+def assert_same_clips(a: np.ndarray, b: np.ndarray) -> None:
+    """Equal but for rounding: sums in another order may cross a half."""
+    assert a.shape == b.shape
+    assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
+
+
+# -- configuration -------------------------------------------------------------------------
+
+
+def test_every_architecture_has_a_tiny_configuration():
+    assert set(TINY) == set(models.architectures())
+
+
+def test_an_unknown_architecture_names_those_there_are():
+    with pytest.raises(UnknownModelError, match="r3gan"):
+        models.build("r4gan")
+
+
+def assert_config_round_trips(model) -> None:
+    config = model.get_config()
+    assert json.loads(json.dumps(config)) == config
+    copy = type(model).from_config(config)
+    assert copy.get_config() == config
+    shapes = {v.path: tuple(v.shape) for v in model.weights}
+    assert {v.path: tuple(v.shape) for v in copy.weights} == shapes
+
+
+@every_architecture
+def test_configuration_builds_the_same_model(arch):
+    model = build(arch)
+    config = model.get_config()
+    assert {k: config[k] for k in TINY[arch]} == json.loads(json.dumps(TINY[arch]))
+    assert_config_round_trips(model)
+
+
+@every_architecture
+def test_keras_serialises_the_model(arch):
+    model = build(arch)
+    written = json.dumps(keras.saving.serialize_keras_object(model))
+    copy = keras.saving.deserialize_keras_object(json.loads(written))
+    assert type(copy) is type(model) and copy.get_config() == model.get_config()
+
+
+@every_architecture
+def test_variable_paths_are_unique_and_stay(arch):
+    first, second = build(arch), build(arch)
+    paths = [v.path for v in first.weights]
+    assert len(set(paths)) == len(paths)
+    assert [v.path for v in second.weights] == paths
+    groups = first.tensor_groups()
+    assert "model" in groups
+    grouped = [v.path for group in groups.values() for v in group]
+    assert len(set(grouped)) == len(grouped)
+    assert {v.path for v in first.trainable_variables} <= set(grouped)
+
+
+@every_architecture
+def test_weights_are_saved_and_read_back(arch, tmp_path):
+    model = build(arch)
+    model.save_weights(tmp_path / "tiny.weights.h5")
+    copy = models.build(arch, **TINY[arch])
+    copy.load_weights(tmp_path / "tiny.weights.h5")
+    assert_same_clips(copy.generate(2), model.generate(2))
+
+
+@every_architecture
+def test_a_saved_folder_gives_the_same_clips(arch, tmp_path):
+    model = build(arch)
+    hub.save(model, tmp_path / "tiny")
+    assert_same_clips(hub.load(tmp_path / "tiny").generate(2, seed=3), model.generate(2, seed=3))
+
+
+# -- generation ----------------------------------------------------------------------------
+
+
+@every_architecture
+def test_generate_gives_clips_as_specified(arch):
+    model = build(arch)
+    clips = model.generate(3)
+    assert clips.dtype == np.uint8
+    assert clips.shape == (3, *model.clip_spec.values())
+    assert np.ptp(clips) > 10
+
+
+@every_architecture
+def test_a_clip_depends_on_its_seed_and_number_alone(arch):
+    model = build(arch)
+    clips = model.generate(7, seed=5)
+    assert_same_clips(model.generate(7, seed=5), clips)
+    assert_same_clips(model.generate(3, seed=5), clips[:3])
+    assert_same_clips(model.generate(7, seed=5, batch_size=3), clips)
+    assert_same_clips(model.generate(7, seed=np.int64(5), batch_size=1), clips)
+    assert np.abs(clips[0].astype(int) - clips[1]).max() > 10
+    assert np.abs(model.generate(1, seed=6)[0].astype(int) - clips[0]).max() > 10
+
+
+@every_architecture
+def test_temperature_zero_gives_one_clip_for_all(arch):
+    clips = build(arch).generate(3, temperature=0)
+    assert_same_clips(clips[1:], clips[:-1])
+
+
+@every_architecture
+def test_generate_leaves_global_random_state_alone(arch):
+    model = build(arch)
+
+    def after(act) -> tuple:
+        keras.utils.set_random_seed(0)
+        act()
+        numbers = python_random.random(), np.random.random(), float(tf.random.uniform(()))
+        return *numbers, float(keras.random.uniform(()))
+
+    assert after(lambda: model.generate(2)) == after(lambda: None)
+
+
+@every_architecture
+def test_bad_arguments_get_one_line(arch):
+    model = build(arch)
+    bad = [
+        {"n": 0}, {"n": 1.5}, {"seed": -1}, {"seed": 2**64}, {"frames": 0}, {"batch_size": 0},
+        {"batch_size": 2.0}, {"temperature": -1}, {"temperature": float("nan")},
+    ]  # fmt: skip
+    if "class-conditional" not in model.tasks:
+        bad.append({"labels": [1]})
+    if "steps" not in model.sampling_options:
+        bad.append({"steps": 4})
+    for arguments in bad:
+        with pytest.raises(VgzooError) as caught:
+            model.generate(**{"n": 1, **arguments})
+        assert "\n" not in str(caught.value)
+        assert next(iter(arguments)) in str(caught.value)
+
+
+@every_architecture
+def test_bad_clips_get_one_line(arch):
+    model = build(arch)
+    model.compile()
+    batch = clip_batch(TINY[arch])
+    with pytest.raises(VgzooError, match="trains on clips") as caught:
+        model.evaluate(batch[:, :, :-1], verbose=0)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(VgzooError, match="loss"):
+        model.compile(loss="mse")
+    with pytest.raises(VgzooError, match="channels"):
+        models.build(arch, **{**TINY[arch], "channels": 2})
+
+
+# -- training ------------------------------------------------------------------------------
+
+
+@every_architecture
+def test_compile_and_fit_without_arguments_train_every_part(arch):
+    model = build(arch)
+    before = weights(model)
+    model.compile()
+    history = fit(model, arch).history
+    assert np.isfinite(history["loss"]).all() and set(model.logged) <= set(history)
+    after = weights(model)
+    for group, variables in model.tensor_groups().items():
+        moved = [np.abs(after[v.path] - before[v.path]).max() for v in variables if v.trainable]
+        assert max(moved) > 0, group
+    assert all(np.isfinite(v).all() for v in after.values())
+
+
+@every_architecture
+def test_fit_takes_float_clips_and_tf_data_too(arch):
+    batch = clip_batch(TINY[arch])
+    losses = []
+    for data in (batch, (batch / 255).astype("float32"), {"clip": batch, "label": np.zeros(4)}):
+        model = build(arch)
+        model.compile()
+        dataset = tf.data.Dataset.from_tensor_slices(data).batch(4)
+        losses.append(model.evaluate(dataset, verbose=0, return_dict=True)["loss"])
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-4)
+
+
+@every_architecture
+def test_every_parameter_gets_a_gradient(arch):
+    model = build(arch)
+    batch = clip_batch(TINY[arch])
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(batch)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        assert gradient is not None, variable.path
+        assert np.abs(gradient).max() > 1e-7, variable.path
+
+
+@every_architecture
+def test_training_noise_counts_from_zero(arch):
+    """As on every backend, so that a run's noise position means the same everywhere."""
+    model = build(arch)
+    assert [int(model.next_noise_step()) for _ in range(3)] == [0, 1, 2]
+
+
+@every_architecture
+def test_each_step_draws_noise_of_its_own(arch):
+    model = build(arch)
+    model.compile()
+    batch = clip_batch(TINY[arch])
+    losses = [model.evaluate(batch, verbose=0, return_dict=True)["loss"] for _ in range(2)]
+    assert losses[0] != losses[1]
+
+
+@every_architecture
+def test_mixed_bfloat16_trains_and_generates(arch):
+    model = build(arch, dtype="mixed_bfloat16")
+    assert keras.config.dtype_policy().name == "float32"
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    full = build(arch).generate(2)
+    assert np.abs(model.generate(2).astype(int) - full).mean() < 4
+    model.compile()
+    assert np.isfinite(fit(model, arch, batches=1).history["loss"]).all()
+
+
+@every_architecture
+def test_gradients_accumulate(arch):
+    model = build(arch)
+    before = weights(model)
+    model.compile(keras.optimizers.Adam(1e-3, gradient_accumulation_steps=2))
+    fit(model, arch, batches=1)
+    assert all((v == before[k]).all() for k, v in weights(model).items())
+    fit(model, arch, batches=1)
+    assert any((v != before[k]).any() for k, v in weights(model).items())
+
+
+REPLICAS = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from tiny import TINY, clip_batch
+from vgzoo import models
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for arch in models.architectures():
+    with strategy.scope():
+        model = models.build(arch, **TINY[arch])
+        model.compile()
+    before = [v.numpy() for v in model.trainable_variables]
+    history = model.fit(clip_batch(TINY[arch], 8), batch_size=4, epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert any((v.numpy() != b).any() for v, b in zip(model.trainable_variables, before))
+    for variable in model.trainable_variables:
+        copies = [v.numpy() for v in strategy.experimental_local_results(variable.value)]
+        assert len(copies) == 2 and (copies[0] == copies[1]).all(), variable.path
+    assert int(model.noise_step.numpy()) == 4, "one number for each step, not for each replica"
+print("trained")
+"""
+
+
+def test_two_replicas_train_as_one():
+    run = subprocess.run(
+        [sys.executable, "-c", REPLICAS],
+        capture_output=True,
+        text=True,
+        env=_environment_with_tests(),
+    )
+    assert run.stdout.strip().endswith("trained"), run.stderr[-3000:]
+
+
+def _environment_with_tests() -> dict[str, str]:
+    import os
+
+    paths = [str(Path(__file__).parent), str(Path(models.__file__).parents[2])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+# -- bundled models ------------------------------------------------------------------------
+
+
+@every_model
+def test_bundled_model_gives_its_golden_clips(name):
+    with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
+        wanted, tolerance = golden["clips"], float(golden["tolerance"])
+        clips = bundled(name).generate(int(golden["n"]), seed=int(golden["seed"]))
+    assert clips.shape == wanted.shape and clips.dtype == wanted.dtype == np.uint8
+    assert np.abs(clips.astype(int) - wanted).mean() <= tolerance
+    assert np.ptp(wanted) > 100, "a golden output that shows nothing proves nothing"
+
+
+@every_model
+def test_bundled_model_is_what_its_entry_says(name):
+    model, entry = bundled(name), registry.info(name)
+    assert model.name == name and model.arch == entry["arch"]
+    assert {k: entry["clip"][k] for k in model.clip_spec} == model.clip_spec
+    assert_config_round_trips(model)
+
+
+@every_model
+def test_clips_of_a_bundled_model_do_not_depend_on_the_batch(name):
+    model = bundled(name)
+    clips = model.generate(3, seed=1)
+    other = model.generate(3, seed=1, batch_size=2)
+    assert np.abs(clips.astype(int) - other).mean() < 0.1
+
+
+@every_model
+def test_bundled_model_is_fine_tuned_and_saved(name, tmp_path):
+    model = hub.load(name)
+    batch = {"clip": np.random.default_rng(0).integers(0, 256, (4, *model.clip_spec.values()), "uint8")}
+    before = weights(model)
+    model.compile(keras.optimizers.SGD(1e-3, gradient_accumulation_steps=2))
+    history = model.fit(tf.data.Dataset.from_tensor_slices(batch).batch(2), verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert any((v != before[k]).any() for k, v in weights(model).items())
+    hub.save(model, tmp_path / "tuned")
+    again = hub.load(tmp_path / "tuned").generate(1)
+    assert np.abs(again.astype(int) - model.generate(1)).mean() < 0.1
