@@ -218,9 +218,7 @@ def _fill(model: keras.Model, state: Mapping[str, np.ndarray], label: str) -> No
                 f"weights of I3D (RGB, {CLASSES} classes)"
             )
         if not np.all(np.isfinite(state[name])):
-            raise VgzooError(
-                f"{label} has values in {name!r} that are not finite; get a fresh copy"
-            )
+            raise VgzooError(f"{label} has values in {name!r} that are not finite: get it anew")
     for name, variable in wanted.items():
         array = state[name]
         # (out, in, T, H, W) there, (T, H, W, in, out) here.
@@ -244,7 +242,7 @@ def _variables(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def _names() -> tuple[dict[str, str], dict[str, str]]:
-    """Names in kinetics_i3d_pytorch, and in TensorFlow after the prefix, to those in pytorch-i3d."""
+    """Names in kinetics_i3d_pytorch, and in TensorFlow's graph, to those in pytorch-i3d."""
     branches = {
         "b0": ("branch_0", "Branch_0/Conv3d_0a_1x1"),
         "b1a": ("branch_1.0", "Branch_1/Conv3d_0a_1x1"),

@@ -313,9 +313,7 @@ class R3GAN(VideoModel):
         every = self.penalty_stride
         r1, r2 = self._penalty(real[::every]), self._penalty(fixed[::every])
         margin = ops.mean(real_scores[:, 0] - fake_scores[:, 0])
-        self.track(
-            generator_loss=g_loss, discriminator_loss=d_loss, margin=margin, r1=r1, r2=r2
-        )
+        self.track(generator_loss=g_loss, discriminator_loss=d_loss, margin=margin, r1=r1, r2=r2)
         return g_loss + d_loss + 0.5 * self._penalty_weight(step) * (r1 + r2)
 
     def _penalty_weight(self, step):

@@ -1,14 +1,14 @@
 """Recipes: what it takes to train a model again, as JSON beside the code.
 
-    arch, kwargs    the model
-    dataset, seed   which clips, in which order
-    dtype           the Keras dtype policy
-    stages          one after the other: {"steps", "frames", "size", "batch_size"}
-    learning_rate   {"peak", "warmup_steps", "final"}: linear warm-up, then a cosine
-    ema_momentum    of the weight average that is kept in the end
-    epoch_steps     steps between two lines of the log; a checkpoint is written with each
-    sample_epochs   epochs between two film strips
-    fps             of the samples
+arch, kwargs    the model
+dataset, seed   which clips, in which order
+dtype           the Keras dtype policy
+stages          one after the other: {"steps", "frames", "size", "batch_size"}
+learning_rate   {"peak", "warmup_steps", "final"}: linear warm-up, then a cosine
+ema_momentum    of the weight average that is kept in the end
+epoch_steps     steps between two lines of the log; a checkpoint is written with each
+sample_epochs   epochs between two film strips
+fps             of the samples
 """
 
 import json

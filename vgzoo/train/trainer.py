@@ -1,7 +1,9 @@
 """`train`: from a recipe to a weights folder, in as many sittings as it takes."""
 
+import csv
 import json
 import math
+import os
 import platform
 import subprocess
 import time
@@ -72,11 +74,9 @@ def train(
         else:
             model.optimizer.build(model.trainable_variables)
             checkpoint.save(out, model, step=0, recipe=content)
-        first = step
+        _begin_sitting(out, step)
         for stage, start, end in _stages(content):
             step = _run(model, content, out, stage, start, end, step, last, deadline, verbose)
-        seconds = time.monotonic() - begin
-        _keep_sitting(out, first, step, seconds)
         folder = _export(model, name, content, out, step)
     finally:
         keras.config.set_dtype_policy(before)
@@ -85,7 +85,7 @@ def train(
         "step": step,
         "steps": total,
         "clips_seen": recipes.clips_seen(content, step),
-        "seconds": round(seconds, 1),
+        "seconds": round(time.monotonic() - begin, 1),
         "folder": str(folder),
         "finished": step == total,
     }
@@ -103,7 +103,9 @@ def _first_step(out: Path, recipe: dict, resume: bool) -> int:
     changed = [k for k in sorted(before.keys() | recipe.keys()) if before.get(k) != recipe.get(k)]
     if changed:
         what = "; ".join(f"{k} was {before.get(k)!r}, is {recipe.get(k)!r}" for k in changed)
-        raise VgzooError(f"the recipe has changed since {out} was begun ({what}): take another folder")
+        raise VgzooError(
+            f"the recipe has changed since {out} was begun ({what}): take another folder"
+        )
     return step
 
 
@@ -150,18 +152,28 @@ def _run(model, recipe, out, stage, start, end, step, last, deadline, verbose) -
     return keep.step
 
 
-def _keep_sitting(out: Path, first: int, last: int, seconds: float) -> None:
-    """Note which steps were done when, on what."""
+def _begin_sitting(out: Path, step: int) -> None:
+    """Note on what, and with which code, the run goes on from here."""
     record = {
-        "first_step": first,
-        "last_step": last,
-        "seconds": round(seconds, 1),
-        "hardware": _hardware(),
+        "first_step": step,
+        "hardware": f"{platform.machine()} CPU, {os.cpu_count()} cores",
         "backend": f"{keras.backend.backend()}, keras {keras.__version__}",
         "commit": _commit(),
     }
     with open(out / "sittings.jsonl", "a") as file:
         file.write(json.dumps(record) + "\n")
+
+
+def _training_seconds(out: Path, recipe: dict) -> float:
+    """Time of all epochs, from the log: it outlives a kill."""
+    seconds = 0.0
+    with open(out / "log.csv") as file:
+        for row in csv.DictReader(file):
+            step = int(row["step"])
+            clips = recipes.clips_seen(recipe, step)
+            clips -= recipes.clips_seen(recipe, step - recipe["epoch_steps"])
+            seconds += clips / float(row["clips_per_s"])
+    return round(seconds, 1)
 
 
 def _export(model, name: str, recipe: dict, out: Path, step: int) -> Path:
@@ -193,17 +205,11 @@ def _export(model, name: str, recipe: dict, out: Path, step: int) -> Path:
         "clips_seen": recipes.clips_seen(recipe, step),
         "hardware": sorted({s["hardware"] for s in sittings}),
         "backend": sorted({s["backend"] for s in sittings}),
-        "wall_time_s": round(sum(s["seconds"] for s in sittings), 1),
+        "wall_time_s": _training_seconds(out, recipe),
     }
     (folder / "train.json").write_text(json.dumps(record, indent=2) + "\n")
     (folder / "README.md").write_text(card.of(folder, f"./{name}"))
     return folder
-
-
-def _hardware() -> str:
-    import os
-
-    return f"{platform.machine()} CPU, {os.cpu_count()} cores"
 
 
 def _commit() -> str:
