@@ -393,7 +393,8 @@ def test_frames_are_resized_with_half_pixel_centres_and_no_antialiasing():
         return matrix
 
     clip = np.random.default_rng(0).integers(0, 256, (1, 2, 300, 40, 3), "uint8")
-    wanted = np.einsum("ih,bthwc,jw->btijc", weights(300), clip / 127.5 - 1, weights(40))
+    tall = np.einsum("ih,bthwc->btiwc", weights(300), clip / 127.5 - 1)
+    wanted = np.einsum("jw,btiwc->btijc", weights(40), tall)
     np.testing.assert_allclose(network_input(clip), wanted, atol=1e-4)
 
 
@@ -422,6 +423,13 @@ def test_equal_clips_are_at_no_distance_and_a_reset_forgets(judge):
     assert metric.counts == (0, 0)
     metric.update_state(_clips(9, 0), _clips(9, 0))
     assert abs(metric.result()) < 1e-6 * far
+
+
+def test_a_metric_made_from_a_config_judges_alike(judge):
+    metric = FVD(judge, frames=9, batch_size=2, name="distance")
+    again = FVD.from_config({**metric.get_config(), "weights": judge})
+    assert (again.frames, again.batch_size, again.name) == (9, 2, "distance")
+    np.testing.assert_array_equal(again.features(_clips(2, 0)), metric.features(_clips(2, 0)))
 
 
 def test_grey_clips_are_judged_as_rgb_of_equal_channels(judge):

@@ -17,9 +17,9 @@ def test_runs(notebook, tmp_path, mnist_folder):
     import nbformat
     from nbclient import NotebookClient
 
-    notebook = nbformat.from_dict(notebook)
+    notebook = nbformat.reads(json.dumps(notebook), as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources).execute()
     shown = [
         output["data"].get("text/html", "")
         for cell in notebook.cells

@@ -76,7 +76,7 @@ def test_leaves_a_weights_folder_that_loads(recipe, tmp_path):
         clips = model.generate(int(golden["n"]), seed=int(golden["seed"]))
         np.testing.assert_array_equal(clips, golden["clips"])
     record = json.loads((tmp_path / "run" / "tiny" / "train.json").read_text())
-    assert record["recipe"] == RECIPE and record["clips_seen"] == 72
+    assert record["recipe"] == RECIPE and record["clips"] == 72
     assert (tmp_path / "run" / "tiny" / "sample.gif").stat().st_size > 0
     with open(tmp_path / "run" / "log.csv") as file:
         rows = list(csv.DictReader(file))

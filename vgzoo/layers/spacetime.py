@@ -68,7 +68,7 @@ def upsample(x):
 
 def downsample(x):
     """Half the height and width, mean of 2×2."""
-    return ops.average_pool(x, 2)
+    return ops.average_pool(x, 2, strides=2)  # under JAX, Keras 3.15 fails on strides left out
 
 
 def space_to_depth(x, block: int):

@@ -71,7 +71,9 @@ class FVD(keras.metrics.Metric):
                 "call vgzoo.metrics.i3d.convert(path, 'i3d.safetensors') once, and give FVD that "
                 "file or set VGZOO_I3D to it"
             )
-        self.network = weights if isinstance(weights, keras.Model) else i3d.load(weights)
+        given = isinstance(weights, keras.Model)
+        self.network = weights if given else i3d.load(weights)
+        self.weights = None if given else str(weights)
         self.frames = frames
         self.batch_size = batch_size
         self.reset_state()
@@ -127,6 +129,10 @@ class FVD(keras.metrics.Metric):
                 "and 2,048 for a figure to print"
             )
         return frechet_distance(*self.real.gaussian(), *self.generated.gaussian())
+
+    def get_config(self) -> dict:
+        keys = ("weights", "frames", "batch_size", "name")
+        return {key: getattr(self, key) for key in keys}
 
     def reset_state(self) -> None:
         """Forgets all clips."""

@@ -163,8 +163,9 @@ def load(path: str | Path) -> keras.Model:
         VgzooError: no such file, one of another kind (TorchScript is code: see `convert`), or one
             whose tensors are not exactly those of this network.
     """
+    state = _read(Path(path), trusted=False)
     model = build()
-    _fill(model, _read(Path(path), trusted=False), Path(path).name)
+    _fill(model, state, Path(path).name)
     return model
 
 
@@ -309,9 +310,10 @@ def _from_torch(path: Path, trusted: bool) -> dict[str, np.ndarray]:
         raise VgzooError(
             f"{path} needs PyTorch to be read: pip install torch, or give a .safetensors file"
         ) from error
-    program = zipfile.is_zipfile(path) and any(
-        "/code/" in name for name in zipfile.ZipFile(path).namelist()
-    )
+    program = False
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            program = any("/code/" in name for name in archive.namelist())
     if program and not trusted:
         raise VgzooError(
             f"{path} is TorchScript, a program: if you trust its origin, call "

@@ -52,7 +52,7 @@ def read(recipe: str | Path) -> tuple[str, dict]:
         path = Path(recipe)
     if path.suffix != ".json" or not path.is_file():
         raise UnknownModelError(
-            f"no recipe {str(recipe)!r}; there are: {', '.join(names())}, or the path of a .json file"
+            f"no recipe {str(recipe)!r}; there are: {', '.join(names())}; or give a .json file"
         )
     try:
         content = json.loads(path.read_text())

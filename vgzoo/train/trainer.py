@@ -98,7 +98,7 @@ def _first_step(out: Path, recipe: dict, resume: bool) -> int:
     step, before = found
     if not resume:
         raise VgzooError(
-            f"{out} holds a run at step {step}: go on with resume (--resume), or take another folder"
+            f"{out} holds a run at step {step}: go on with resume (--resume) or take another folder"
         )
     changed = [k for k in sorted(before.keys() | recipe.keys()) if before.get(k) != recipe.get(k)]
     if changed:
@@ -199,13 +199,13 @@ def _export(model, name: str, recipe: dict, out: Path, step: int) -> Path:
         "command": f"vgzoo train {name} --out DIR",
         "commit": sittings[-1]["commit"],
         "seed": recipe["seed"],
-        "dataset": recipe["dataset"],
+        "data": recipe["dataset"],
         "recipe": recipe,
         "steps": step,
-        "clips_seen": recipes.clips_seen(recipe, step),
-        "hardware": sorted({s["hardware"] for s in sittings}),
-        "backend": sorted({s["backend"] for s in sittings}),
-        "wall_time_s": _training_seconds(out, recipe),
+        "clips": recipes.clips_seen(recipe, step),
+        "hardware": ", then ".join(dict.fromkeys(s["hardware"] for s in sittings)),
+        "backend": ", then ".join(dict.fromkeys(s["backend"] for s in sittings)),
+        "wall_s": _training_seconds(out, recipe),
     }
     (folder / "train.json").write_text(json.dumps(record, indent=2) + "\n")
     (folder / "README.md").write_text(card.of(folder, f"./{name}"))
