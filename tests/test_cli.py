@@ -2,10 +2,10 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +108,11 @@ def test_list_takes_less_than_a_second_and_loads_no_backend():
         "heavy = {'numpy', 'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    start = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-    assert time.perf_counter() - start < 1
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Processor time: that of the clock depends on what else the machine does.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
 
 
 def test_a_closed_pipe_is_no_error():
@@ -176,7 +178,7 @@ def test_generate_from_a_folder(saved, tmp_path, monkeypatch, run):
         ("generate tiny --frames -1", "frames must be"),
         ("generate tiny --steps 4", "without steps"),
         ("generate tiny --temperature -1", "temperature must be 0 or more"),
-        ("generate tiny --labels 3", "knows no classes"),
+        ("generate tiny --labels 3", "has no use for labels"),
         ("generate tiny --labels three", "--labels is 'three'; wanted whole numbers"),
         ("generate tiny -n 3 --labels 1,2", "--labels has 2 classes for 3 clips; give 1 or 3"),
         ("generate tiny --out clip.avi", "clip.avi ends in '.avi'; wanted one of .mp4"),

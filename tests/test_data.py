@@ -327,7 +327,10 @@ def tfds_folder(tmp_path, monkeypatch):
     with np.load(folder / "mnist.npz") as bank:
         parts = {
             split: tf.data.Dataset.from_tensor_slices(
-                {"image": bank[f"x_{split}"][..., None], "label": bank[f"y_{split}"].astype("int64")}
+                {
+                    "image": bank[f"x_{split}"][..., None],
+                    "label": bank[f"y_{split}"].astype("int64"),
+                }
             )
             for split in ("train", "test")
         }
@@ -355,7 +358,9 @@ def test_a_seed_means_the_same_clips_whether_digits_come_from_tfds_or_a_folder(
         np.testing.assert_array_equal(x, images("mnist", split)[0])
         np.testing.assert_array_equal(y, images("mnist", split)[1])
         assert x.dtype == np.uint8 and y.dtype == np.int32
-    for got, wanted in zip(made, first(clips("mnist", "test", frames=3, batch_size=4)), strict=True):
+    for got, wanted in zip(
+        made, first(clips("mnist", "test", frames=3, batch_size=4)), strict=True
+    ):
         np.testing.assert_array_equal(got, wanted)
 
 

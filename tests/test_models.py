@@ -340,7 +340,9 @@ def test_clips_of_a_bundled_model_do_not_depend_on_the_batch(name):
 @every_model
 def test_bundled_model_is_fine_tuned_and_saved(name, tmp_path):
     model = hub.load(name)
-    batch = {"clip": np.random.default_rng(0).integers(0, 256, (4, *model.clip_spec.values()), "uint8")}
+    batch = {
+        "clip": np.random.default_rng(0).integers(0, 256, (4, *model.clip_spec.values()), "uint8")
+    }
     before = weights(model)
     model.compile(keras.optimizers.SGD(1e-3, gradient_accumulation_steps=2))
     history = model.fit(tf.data.Dataset.from_tensor_slices(batch).batch(2), verbose=0)

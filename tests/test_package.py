@@ -22,8 +22,9 @@ def test_import_loads_nothing_heavy():
 
 
 def test_import_takes_less_than_50_ms():
-    times = re.findall(r"(\d+) \| vgzoo$", python("-X", "importtime", "-c", "import vgzoo").stderr)
-    assert int(times[-1]) < 50_000  # µs
+    runs = [python("-X", "importtime", "-c", "import vgzoo").stderr for _ in range(3)]
+    times = [int(re.search(r"(\d+) \| vgzoo$", run, re.MULTILINE)[1]) for run in runs]
+    assert min(times) < 50_000  # µs
 
 
 @pytest.mark.parametrize("name", vgzoo.__all__)

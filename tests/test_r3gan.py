@@ -102,7 +102,9 @@ def test_each_player_learns_from_its_own_loss_alone(monkeypatch):
     d_alone = tape.gradient(d_loss, discriminator)
 
     np.testing.assert_allclose(loss, g_loss + d_loss, rtol=1e-4)
-    for variable, got, wanted in zip(generator + discriminator, together, g_alone + d_alone, strict=True):
+    for variable, got, wanted in zip(
+        generator + discriminator, together, g_alone + d_alone, strict=True
+    ):
         size = np.abs(wanted).max()
         np.testing.assert_allclose(
             got, wanted, rtol=1e-3, atol=1e-4 * size + 1e-6, err_msg=variable.path
@@ -206,9 +208,7 @@ def test_waves_of_a_longer_clip_hold_those_of_a_shorter_one():
     motion = np.random.default_rng(0).normal(size=(2, 5)).astype("float32")
     waves(motion, frames=3)
     scramble(waves)
-    np.testing.assert_allclose(
-        waves(motion, frames=7)[:, 2:5], waves(motion, frames=3), atol=1e-5
-    )
+    np.testing.assert_allclose(waves(motion, frames=7)[:, 2:5], waves(motion, frames=3), atol=1e-5)
 
 
 def test_the_discriminator_scores_the_clip_and_each_frame():
@@ -238,9 +238,7 @@ def test_time_convolution_is_a_3d_convolution_along_time(kernel):
     oracle.build(x.shape)
     weights, bias = layer.get_weights()
     oracle.set_weights([weights[:, :, None], bias])
-    np.testing.assert_allclose(
-        np.reshape(ours, (2, 5, 4, 6, 7)), oracle(x), rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(np.reshape(ours, (2, 5, 4, 6, 7)), oracle(x), rtol=1e-4, atol=1e-5)
 
 
 def test_space_to_depth_is_undone_by_depth_to_space():

@@ -53,7 +53,9 @@ def test_normal_noise_is_normal_and_differs_between_clips_and_seeds():
     np.testing.assert_allclose(moments, (0, 1, 0, 3), atol=0.05)
     related = np.corrcoef(noise[:20])
     np.testing.assert_allclose(related, np.eye(20), atol=0.25)
-    assert abs(np.corrcoef(noise.ravel(), random.normal_rows(1, 0, 200, (500,)).ravel())[0, 1]) < 0.02
+    assert (
+        abs(np.corrcoef(noise.ravel(), random.normal_rows(1, 0, 200, (500,)).ravel())[0, 1]) < 0.02
+    )
 
 
 def test_numpy_integers_and_great_seeds_are_seeds_too():
@@ -75,10 +77,14 @@ def test_draws_in_a_graph_repeat_and_differ_by_seed_step_and_salt():
     first = draw(tf.constant(0), 0, 0).numpy()
     np.testing.assert_array_equal(draw(tf.constant(0), 0, 0).numpy(), first)
     np.testing.assert_array_equal(random.normal((64,), seed=0, step=0).numpy(), first)
-    others = [draw(tf.constant(s), seed, salt).numpy() for s, seed, salt in
-              ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (2, 0, 0))]  # fmt: skip
+    others = [
+        draw(tf.constant(step), seed, salt).numpy()
+        for step in (0, 1)
+        for seed in (0, 1, 2**31, 2**63)
+        for salt in (0, 1)
+    ][1:]
     every = np.stack([first, *others])
-    assert np.abs(np.corrcoef(every) - np.eye(len(every))).max() < 0.5
+    assert np.abs(np.corrcoef(every) - np.eye(len(every))).max() < 0.6
 
 
 def test_moments_of_draws_in_a_graph():

@@ -38,7 +38,11 @@ def write_mnist(folder: Path, train: int = 240, test: int = 60) -> Path:
     x = strokes(train + test)
     y = (np.arange(train + test) % 10).astype("uint8")
     np.savez(
-        folder / "mnist.npz", x_train=x[:train], y_train=y[:train], x_test=x[train:], y_test=y[train:]
+        folder / "mnist.npz",
+        x_train=x[:train],
+        y_train=y[:train],
+        x_test=x[train:],
+        y_test=y[train:],
     )
     return folder
 

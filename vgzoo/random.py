@@ -5,8 +5,8 @@ Two kinds of draw, both stateless:
 - **on the host** (`uniform_rows`, `normal_rows`): row i of a stream depends on the seed and on i
   alone, so a clip does not change with the batch it is made in, nor with the backend. Philox
   (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") can jump to any row.
-- **on the device** (`normal`, `uniform`), inside a compiled training step: folded from the seed, the
-  step and the replica, because a plain `SeedGenerator` gives every replica of a
+- **on the device** (`normal`, `uniform`), inside a compiled training step: folded from the seed,
+  the step and the replica, because a plain `SeedGenerator` gives every replica of a
   `MirroredStrategy` the same noise.
 """
 
@@ -63,22 +63,33 @@ def uniform(shape, *, seed: int, step, salt: int = 0):
     return _draw("uniform", shape, seed, step, salt)
 
 
+def _words(seed: int) -> list[int]:
+    """A seed in pieces of 31 bits, low ones first: devices count in int32."""
+    words = [seed & 0x7FFFFFFF]
+    while seed := seed >> 31:
+        words.append(seed & 0x7FFFFFFF)
+    return words
+
+
 def _draw(kind: str, shape, seed: int, step, salt: int):
+    first, *rest = _words(_checked(seed))
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
 
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group if context is not None else 0
-        key = tf.constant([seed & 0x7FFFFFFF, salt], "int32")
-        for data in (step, replica):
+        key = tf.constant([first, salt], "int32")
+        for data in (*rest, step, replica):
             key = tf.random.experimental.stateless_fold_in(key, tf.cast(data, "int32"))
         return getattr(tf.random, f"stateless_{kind}")(shape, key)
     if backend == "jax":
         import jax
 
         # A global array is drawn whole and sharded, so its rows differ between devices already.
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), salt), step)
+        key = jax.random.key(first)
+        for data in (salt, *rest, step):
+            key = jax.random.fold_in(key, data)
         return getattr(jax.random, kind)(key, shape)
     import torch
 

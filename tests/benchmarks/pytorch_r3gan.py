@@ -253,7 +253,7 @@ class Vgzoo:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
 
     def source(self, name, kwargs):
-        """Config and weights, with no weight left at the zero of its initialisation."""
+        """Config and weights; none is left at the zero of its initialisation, nor gamma in motion."""
         from vgzoo import hub, models
 
         model = hub.load(name) if name else models.build("r3gan", **kwargs)
@@ -263,7 +263,7 @@ class Vgzoo:
         for path, value in weights.items():
             if not value.any():
                 weights[path] = rng.normal(0, 0.05, value.shape).astype("float32")
-        return model.get_config(), weights
+        return model.get_config() | {"burn_in": []}, weights
 
     def prepare(self, policy, config, weights):
         from vgzoo import models

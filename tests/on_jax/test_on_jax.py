@@ -150,7 +150,9 @@ def test_fit_trains_from_arrays_and_datasets(arch):
     model.compile()
     history = model.fit(clip_batch(TINY[arch], 8), batch_size=4, epochs=2, verbose=0).history
     assert np.isfinite(history["loss"]).all() and set(model.logged) <= set(history)
-    assert any((np.asarray(v) != b).any() for v, b in zip(model.trainable_variables, before, strict=True))
+    assert any(
+        (np.asarray(v) != b).any() for v, b in zip(model.trainable_variables, before, strict=True)
+    )
     assert int(model.noise_step) == 4
 
 

@@ -65,7 +65,9 @@ def clips(
     source = _source(name, split, frames, seed, path)
     count = source.count if count is None else count
     if 0 <= count < batch:
-        raise DataError(f"{count} clips make no batch of {batch}: ask for a batch_size of 1 to them")
+        raise DataError(
+            f"{count} clips make no batch of {batch}: ask for a batch_size of 1 to them"
+        )
     batches = -1 if count < 0 else count // batch
 
     def draw(i) -> tuple[np.ndarray, ...]:
@@ -105,9 +107,7 @@ class Generated:
 
     def draw(self, first: int, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Digits, paths and labels of clips `first … first + batch`."""
-        drawn = motion.draw(
-            self.bank, seed=self.seed, start=first, count=batch, frames=self.frames
-        )
+        drawn = motion.draw(self.bank, seed=self.seed, start=first, count=batch, frames=self.frames)
         return drawn["digits"], drawn["path"], drawn["label"]
 
     def render(self, digits, path, label):

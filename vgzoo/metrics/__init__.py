@@ -1,8 +1,8 @@
 """The judges: one metric per file, each a `keras.metrics.Metric` with its reference named.
 
 All of them are asked on the host, between steps: `update_state` takes whole batches of clips (uint8
-or float in [0, 1], as everywhere) or features, `result` gives a plain float (or a dict of them), and
-sums are kept in float64, so that no figure depends on the batch size.
+or float in [0, 1], as everywhere) or features, `result` gives a plain float (or a dict of them),
+and sums are kept in float64, so that no figure depends on the batch size.
 
 Names are imported when they are first used.
 """

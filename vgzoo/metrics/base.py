@@ -1,4 +1,4 @@
-"""What the metrics share: float64 sums on the host, and clips and features checked on the way in."""
+"""What the metrics share: float64 sums on the host, and what comes in checked."""
 
 from typing import Any, ClassVar
 
@@ -116,7 +116,12 @@ def per_clip(name: str, values: Any) -> np.ndarray:
     Raises:
         VgzooError: another shape, none at all, or NaN.
     """
-    values = np.asarray(values, "float64")
+    try:
+        values = np.asarray(values, "float64")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise VgzooError(
+            f"{name} is a {type(values).__name__} of no numbers; wanted (clips,)"
+        ) from error
     values = values[None] if values.ndim == 0 else values
     if values.ndim != 1 or not values.size:
         raise VgzooError(f"{name} of shape {values.shape} came; wanted (clips,), one number each")

@@ -2,8 +2,9 @@
 
 A model that knows it cannot know the future should hold the true one among its guesses. After SVG
 (Denton and Fergus 2018, arXiv 1802.07687; they draw N = 100): of N forecasts of one clip the one
-whose mean over its frames is best counts, and the best ones are averaged over the clips. Each metric
-chooses for itself. The figure improves with N, so N belongs beside it and stands in its name.
+whose mean over its frames is best counts, and the best ones are averaged over the clips. Each
+metric chooses for itself. The figure improves with N, so N belongs beside it and stands in its
+name.
 """
 
 from typing import Any
@@ -65,7 +66,7 @@ class BestOfN(MeanMetric):
         if real.ndim != 5 or generated.shape != wanted:
             raise VgzooError(
                 f"{self.name}: forecasts of shape {generated.shape} came for real clips of shape "
-                f"{real.shape}; wanted {wanted}, the {self.n} forecasts of a clip in the second axis"
+                f"{real.shape}; wanted {wanted}, the forecasts of a clip in the second axis"
             )
         figures = [
             self.metric.frame_values(*clip_pair(real, generated[:, i])).mean(axis=1)

@@ -1,10 +1,9 @@
 """Bits per dimension of 8-bit pixels: what a model's density of real clips comes to.
 
-A density has no probability for a point, so uniform noise of one
-level's width is added first, and the density of the noisy clip, times the width, is a lower bound of
-the level's probability (Theis, van den Oord and Bethge 2016, "A note on the evaluation of generative
-models", arXiv 1511.01844). Uniform noise over 256 levels costs 8 bits; what lossless codecs need is
-in `vgzoo.metrics.codecs`.
+A density has no probability for a point, so uniform noise of one level's width is added first, and
+the density of the noisy clip, times the width, is a lower bound of the level's probability (Theis,
+van den Oord and Bethge 2016, "A note on the evaluation of generative models", arXiv 1511.01844).
+Uniform noise over 256 levels costs 8 bits; what lossless codecs need is in `vgzoo.metrics.codecs`.
 """
 
 from typing import Any

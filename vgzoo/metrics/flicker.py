@@ -1,9 +1,9 @@
 """Temporal flicker: how much brightness changes from one frame to the next.
 
 The mean absolute difference of neighbouring frames, as VBench (Huang et al. 2023, arXiv 2311.17982,
-"temporal flickering"; its score is one minus this) takes it of clips that stand still. With the flow
-of the unedited clip the motion is taken out first, so that clips that move can be judged too. The
-figure of the unedited clip belongs beside that of the edit.
+"temporal flickering"; its score is one minus this) takes it of clips that stand still. With the
+flow of the unedited clip the motion is taken out first, so that clips that move can be judged too.
+The figure of the unedited clip belongs beside that of the edit.
 """
 
 from typing import Any

@@ -6,9 +6,9 @@ belongs beside it, and the value of real clips against other real clips.
 
     d² = |μ₁ - μ₂|² + tr Σ₁ + tr Σ₂ - 2 tr (Σ₁^½ Σ₂ Σ₁^½)^½
 
-The usual code takes a square root of the nonsymmetric Σ₁Σ₂, which with fewer clips than features has
-no good one (hence the ε on its diagonal and the dropped imaginary part). Here each covariance is
-factored, Σ = F Fᵀ, by its symmetric eigen-decomposition, and the last trace is the sum of the
+The usual code takes a square root of the nonsymmetric Σ₁Σ₂, which with fewer clips than features
+has no good one (hence the ε on its diagonal and the dropped imaginary part). Here each covariance
+is factored, Σ = F Fᵀ, by its symmetric eigen-decomposition, and the last trace is the sum of the
 singular values of F₁ᵀ F₂: no roots of small noise, no ε, never imaginary, and right for covariances
 of any rank.
 """
@@ -79,7 +79,7 @@ class FrechetDistance(FeatureMetric):
     >>> rng = np.random.default_rng(0)
     >>> metric = FrechetDistance()
     >>> for _ in range(4):
-    ...     metric.update_state(real=rng.normal(size=(500, 8)), generated=rng.normal(1, 1, (500, 8)))
+    ...     metric.update_state(rng.normal(0, 1, (500, 8)), rng.normal(1, 1, (500, 8)))
     >>> metric.counts, round(metric.result())  # |μ₁ - μ₂|² = 8
     ((2000, 2000), 8)
     """

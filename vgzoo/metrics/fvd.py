@@ -12,6 +12,7 @@ clips against other real clips beside it.
 
 import os
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +20,8 @@ from keras import ops
 
 from vgzoo.errors import VgzooError
 from vgzoo.metrics import i3d
-from vgzoo.metrics.frechet import frechet_distance
+from vgzoo.metrics.base import at_least_one
+from vgzoo.metrics.frechet import FrechetDistance
 from vgzoo.video import as_uint8
 
 __all__ = ["FVD"]
@@ -28,11 +30,11 @@ SIZE = 224
 LEAST_FRAMES = 9  # three halvings of time leave I3D's last pool the two frames it needs
 
 
-class FVD(keras.metrics.Metric):
-    """Fréchet video distance between the real and the generated clips seen so far.
+@keras.saving.register_keras_serializable("vgzoo")
+class FVD(FrechetDistance):
+    """Fréchet video distance between the real and the generated clips seen so far; less is better.
 
-    The clips go through I3D as they come and only two means and covariances are kept, so it runs
-    between training steps and not inside a compiled one.
+    Clips go through I3D as they come, and are not kept.
 
     Args:
         weights: I3D's published weights, a file that `vgzoo.metrics.i3d.load` reads, or the
@@ -46,7 +48,6 @@ class FVD(keras.metrics.Metric):
 
     Example:
 
-    >>> from vgzoo.metrics import i3d
     >>> metric = FVD(i3d.build())  # random weights, to show the call
     >>> metric.counts
     (0, 0)
@@ -60,7 +61,9 @@ class FVD(keras.metrics.Metric):
         batch_size: int = 8,
         name: str = "fvd",
     ):
-        super().__init__(name=name)
+        super().__init__(name)
+        self.frames = at_least_one("frames", frames)
+        self.batch_size = at_least_one("batch_size", batch_size)
         if frames < LEAST_FRAMES:
             raise VgzooError(f"I3D needs clips of at least {LEAST_FRAMES} frames, not {frames}")
         weights = os.environ.get("VGZOO_I3D") if weights is None else weights
@@ -74,37 +77,32 @@ class FVD(keras.metrics.Metric):
         given = isinstance(weights, keras.Model)
         self.network = weights if given else i3d.load(weights)
         self.weights = None if given else str(weights)
-        self.frames = frames
-        self.batch_size = batch_size
-        self.reset_state()
 
-    @property
-    def counts(self) -> tuple[int, int]:
-        """How many real and how many generated clips were seen."""
-        return self.real.count, self.generated.count
+    def get_config(self) -> dict:
+        own = {key: getattr(self, key) for key in ("weights", "frames", "batch_size")}
+        return {**super().get_config(), **own}
 
-    def update_state(self, real=None, generated=None, sample_weight=None) -> None:
+    def update_state(self, real: Any = None, generated: Any = None) -> None:
         """Takes more clips of either kind; they need not be as many.
 
         Args:
             real: `(B, T, H, W, C)` or one clip, uint8 or float in [0, 1], grey or RGB; or None.
             generated: likewise.
-            sample_weight: there is none; here because Keras names it.
 
         Raises:
             VideoError: an array that is no clip.
-            VgzooError: clips of another length than `frames`, or sample weights.
+            VgzooError: clips of another length than `frames`, or none at all. Nothing of the call
+                is taken then.
         """
-        if sample_weight is not None:
-            raise VgzooError("FVD takes no sample_weight: leave out the clips that do not count")
-        for clips, moments in ((real, self.real), (generated, self.generated)):
-            if clips is not None:
-                moments.update(self.features(clips))
+        super().update_state(
+            real=None if real is None else self.features(real),
+            generated=None if generated is None else self.features(generated),
+        )
 
-    def features(self, clips) -> np.ndarray:
-        """I3D's logits of clips, float64 `(B, 400)`: what the distance is taken of."""
+    def features(self, clips: Any) -> np.ndarray:
+        """I3D's logits of clips, float32 `(B, 400)`: what the distance is taken of."""
         clips = as_uint8(clips)
-        clips = clips[None] if clips.ndim == 4 else clips
+        clips = clips if clips.ndim == 5 else clips[None]
         if clips.shape[1] != self.frames:
             raise VgzooError(
                 f"clips of {clips.shape[1]} frames came, FVD is set to {self.frames}: cut them to "
@@ -114,29 +112,7 @@ class FVD(keras.metrics.Metric):
         for start in range(0, len(clips), self.batch_size):
             batch = network_input(clips[start : start + self.batch_size])
             parts.append(ops.convert_to_numpy(self.network.predict_on_batch(batch)))
-        return np.concatenate(parts).astype("float64")
-
-    def result(self) -> float:
-        """The distance, 0 for equal statistics.
-
-        Raises:
-            VgzooError: fewer than two clips of either kind.
-        """
-        if min(self.counts) < 2:
-            real, generated = self.counts
-            raise VgzooError(
-                f"FVD of {real} real and {generated} generated clips: it needs at least 2 of each, "
-                "and 2,048 for a figure to print"
-            )
-        return frechet_distance(*self.real.gaussian(), *self.generated.gaussian())
-
-    def get_config(self) -> dict:
-        keys = ("weights", "frames", "batch_size", "name")
-        return {key: getattr(self, key) for key in keys}
-
-    def reset_state(self) -> None:
-        """Forgets all clips."""
-        self.real, self.generated = _Moments(), _Moments()
+        return np.concatenate(parts)
 
 
 def network_input(clips: np.ndarray):
@@ -151,23 +127,3 @@ def network_input(clips: np.ndarray):
     )
     x = ops.reshape(x / 127.5 - 1, (batch, frames, SIZE, SIZE, channels))
     return ops.repeat(x, 3, axis=-1) if channels == 1 else x
-
-
-class _Moments:
-    """Count, mean and scatter of rows, gathered batch by batch (Chan et al. 1983) in float64."""
-
-    def __init__(self):
-        self.count, self.mean, self.scatter = 0, 0.0, 0.0
-
-    def update(self, rows: np.ndarray) -> None:
-        count = self.count + len(rows)
-        mean = rows.mean(axis=0)
-        shift, centred = mean - self.mean, rows - mean
-        weight = self.count * len(rows) / count
-        self.scatter = self.scatter + centred.T @ centred + weight * np.outer(shift, shift)
-        self.mean = self.mean + shift * (len(rows) / count)
-        self.count = count
-
-    def gaussian(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and unbiased covariance."""
-        return self.mean, self.scatter / (self.count - 1)

@@ -287,9 +287,9 @@ def _read(path: Path, trusted: bool) -> dict[str, np.ndarray]:
     if path.suffix == ".safetensors":
         try:
             found = load_file(path)
-        except SafetensorError as error:
+        except (SafetensorError, TypeError) as error:  # the second where NumPy lacks the dtype
             raise VgzooError(
-                f"{path} is no safetensors file ({first_line(error)}); get a fresh copy"
+                f"{path} is no safetensors file of float32 ({first_line(error)}); get a fresh copy"
             ) from error
     else:
         found = _from_torch(path, trusted)

@@ -1,9 +1,9 @@
 """Kernel distance between two sets of features: unbiased squared MMD with a polynomial kernel.
 
 Bińkowski et al. 2018, "Demystifying MMD GANs" (KID, arXiv 1801.01401): k(x, y) = (x·y / D + 1)³,
-pairs of a point with itself left out, so that its expectation doesn't depend on N and is 0 for equal
-distributions; single values may lie below 0. They average over subsets of 1,000; here all pairs of
-the whole sets are taken, which has the same expectation and less variance.
+pairs of a point with itself left out, so that its expectation doesn't depend on N and is 0 for
+equal distributions; single values may lie below 0. They average over subsets of 1,000; here all
+pairs of the whole sets are taken, which has the same expectation and less variance.
 """
 
 import keras

@@ -1,14 +1,13 @@
 """Nats per frame of models of binary pixels (Bernoulli).
 
-These have probabilities at once, so no noise is added; for Moving MNIST they are printed in nats per
-frame (Srivastava et al. 2015, arXiv 1502.04681, and after). A variational model gives its lower bound
-in place of the log-probability (NELBO), and the figure is then an upper bound.
+These have probabilities at once, so no noise is added; for Moving MNIST they are printed in nats
+per frame (Srivastava et al. 2015, arXiv 1502.04681, and after). A variational model gives its lower
+bound in place of the log-probability (NELBO), and the figure is then an upper bound.
 """
 
 from typing import Any
 
 import keras
-import numpy as np
 
 from vgzoo.metrics.base import MeanMetric, at_least_one, per_clip
 
@@ -22,6 +21,7 @@ class NatsPerFrame(MeanMetric):
 
     Example:
 
+    >>> import numpy as np
     >>> fair_coins = np.full(3, 20 * 64 * 64 * np.log(0.5))  # three clips of 20 frames
     >>> round(NatsPerFrame()(fair_coins, frames=20), 3)  # 4,096 pixels
     2839.131

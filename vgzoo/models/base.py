@@ -30,10 +30,12 @@ class VideoModel(keras.Model):
     tasks: ClassVar[tuple[str, ...]] = ("generate",)
     references: ClassVar[tuple[str, ...]] = ()
     logged: ClassVar[tuple[str, ...]] = ()  # scalars that `track` shows beside the loss
-    sampling_options: ClassVar[tuple[str, ...]] = ()  # optional arguments of `generate` it takes
+    options: ClassVar[tuple[str, ...]] = ()  # of generate's "labels" and "steps", those it takes
     any_length: ClassVar[bool] = False  # whether clips of other lengths can be trained on
 
-    def __init__(self, *, frames: int, height: int, width: int, channels: int, seed: int = 0):
+    def __init__(
+        self, *, frames: int, height: int, width: int, channels: int, seed: int = 0
+    ) -> None:
         super().__init__(name=self.arch)
         if channels not in (1, 3):
             raise VgzooError(f"channels must be 1 (grey) or 3 (RGB), not {channels}")
@@ -138,11 +140,11 @@ class VideoModel(keras.Model):
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         """Shape of one clip's noise."""
-        raise NotImplementedError(f"{type(self).__name__} does not generate")
+        raise VgzooError(f"{self.name} does not generate; its tasks are: {', '.join(self.tasks)}")
 
     def sample(self, noise, *, labels=None, frames: int, steps: int | None):
         """Noise `(B, *noise_shape(frames))` → clip `(B, frames, H, W, C)` in [-1, 1]."""
-        raise NotImplementedError(f"{type(self).__name__} does not generate")
+        raise VgzooError(f"{self.name} does not generate; its tasks are: {', '.join(self.tasks)}")
 
     def generate(
         self,
@@ -184,16 +186,18 @@ class VideoModel(keras.Model):
                 raise VgzooError(f"{name} must be a whole number of at least {least}, not {value}")
         if not temperature >= 0:
             raise VgzooError(f"temperature must be 0 or more, not {temperature}")
-        if labels is not None and "class-conditional" not in self.tasks:
-            raise VgzooError(f"{self.name} knows no classes: call generate() without labels")
-        if steps is not None and "steps" not in self.sampling_options:
-            raise VgzooError(f"{self.name} makes a clip in one step: call generate() without steps")
+        for name, value in (("labels", labels), ("steps", steps)):
+            if value is not None and name not in self.options:
+                raise VgzooError(f"{self.name} has no use for {name}: call generate() without")
         size = min(batch_size or 16, n)
         key = (size, frames, steps, labels is not None)
         if key not in self._samplers:
             self._samplers[key] = self._compile_sampler(frames, steps)
         if labels is not None:
-            labels = np.broadcast_to(np.asarray(labels), (n, *np.shape(labels)[1:]))
+            labels = np.asarray(labels)
+            if labels.ndim and len(labels) != n:
+                raise VgzooError(f"{n} clips need {n} labels or one for all, not {len(labels)}")
+            labels = np.broadcast_to(labels, (n, *labels.shape[1:]))
         bar = keras.utils.Progbar(n, unit_name="clip") if verbose else None
         clips = np.empty((n, frames, self.height, self.width, self.channels), "uint8")
         for start in range(0, n, size):
