@@ -1,4 +1,4 @@
-"""What the tests share: which of them a backend runs, digits where there are none, a Hub."""
+"""What the tests share: digits where there are none, a Hub."""
 
 import os
 from pathlib import Path
@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 from tiny import write_mnist
 
-collect_ignore = ["benchmarks"]
-if os.environ.get("KERAS_BACKEND") != "jax":
-    # Run by `KERAS_BACKEND=jax pytest tests/on_jax` in an environment that has no TensorFlow.
-    collect_ignore.append("on_jax")
+collect_ignore = ["benchmarks"]  # scripts, which need PyTorch
 
 
 @pytest.fixture(scope="session")

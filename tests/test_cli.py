@@ -176,7 +176,7 @@ def test_generate_from_a_folder(saved, tmp_path, monkeypatch, run):
         ("generate ./tinny", "no folder './tinny'"),
         ("generate tiny -n 0", "n must be a whole number of at least 1, not 0"),
         ("generate tiny --frames -1", "frames must be"),
-        ("generate tiny --steps 4", "without steps"),
+        ("generate tiny --steps 4", "tiny has no use for steps"),
         ("generate tiny --temperature -1", "temperature must be 0 or more"),
         ("generate tiny --labels 3", "has no use for labels"),
         ("generate tiny --labels three", "--labels is 'three'; wanted whole numbers"),

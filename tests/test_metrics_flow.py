@@ -194,7 +194,8 @@ def test_warp_error_without_flow_says_what_does_without():
 
 def test_warp_tells_what_left_the_frame_and_repeats_the_border_there():
     frame = keras.ops.convert_to_tensor(np.arange(12, dtype="float32").reshape(1, 3, 4, 1))
-    flow = np.zeros((1, 3, 4, 2), "float32") + (1, 0)
+    flow = np.zeros((1, 3, 4, 2), "float32")
+    flow[..., 0] = 1
     fetched, inside = warp(frame, keras.ops.convert_to_tensor(flow))
     np.testing.assert_array_equal(fetched[0, ..., 0], [[1, 2, 3, 3], [5, 6, 7, 7], [9, 10, 11, 11]])
     np.testing.assert_array_equal(inside[0], [[True, True, True, False]] * 3)

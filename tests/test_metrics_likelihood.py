@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from vgzoo import metrics
+from vgzoo import metrics, random
 from vgzoo.errors import VgzooError, VideoError
 from vgzoo.metrics import codecs
 
@@ -22,6 +22,14 @@ def test_every_level_stays_strictly_in_its_own_width_and_can_be_read_back():
     assert noisy.dtype == np.float32 and noisy.shape == clips.shape
     assert noisy.min() > -1 and noisy.max() < 1
     np.testing.assert_array_equal(np.floor((noisy.astype("float64") + 1) * 128), clips)
+
+
+@pytest.mark.parametrize("draw", [0.0, 1 - 2**-53])
+def test_not_even_the_least_and_the_greatest_draw_leave_a_level(draw, monkeypatch):
+    monkeypatch.setattr(random, "uniform_rows", lambda seed, start, *shape: np.full(shape, draw))
+    levels = np.arange(256, dtype="uint8").reshape(1, 16, 16, 1)
+    noisy = metrics.dequantise(levels).astype("float64")
+    assert ((levels / 128 - 1 < noisy) & (noisy < (levels + 1.0) / 128 - 1)).all()
 
 
 def test_the_noise_is_uniform():

@@ -253,7 +253,7 @@ class Vgzoo:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
 
     def source(self, name, kwargs):
-        """Config and weights; none is left at the zero of its initialisation, nor gamma in motion."""
+        """Config and weights; none stays at the zero it began with, and gamma stands still."""
         from vgzoo import hub, models
 
         model = hub.load(name) if name else models.build("r3gan", **kwargs)

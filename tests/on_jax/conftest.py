@@ -7,12 +7,17 @@ The folder is not called `jax`: with `tests` on the path, `import jax` would fin
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for `tiny`
 collect_ignore_glob = [] if os.environ.get("KERAS_BACKEND") == "jax" else ["*"]
+
+# Models of one configuration share what XLA compiled for the first of them.
+compiled = tempfile.TemporaryDirectory(prefix="vgzoo-xla-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
 
 
 @pytest.fixture

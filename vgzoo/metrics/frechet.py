@@ -46,6 +46,8 @@ def frechet_distance(
     if shapes != ((width,), (width, width)) * 2:
         came = ", ".join(map(str, shapes))
         raise VgzooError(f"means and covariances of shapes {came} came; wanted (D,), (D, D) twice")
+    if not all(np.isfinite(a).all() for a in (mean1, cov1, mean2, cov2)):
+        raise VgzooError("a mean or covariance holds NaN or infinite values; wanted numbers")
     factor1, factor2 = _factor(cov1), _factor(cov2)
     cross = np.linalg.svd(factor1.T @ factor2, compute_uv=False).sum()
     shift = mean1 - mean2
@@ -54,8 +56,6 @@ def frechet_distance(
 
 def _factor(cov: np.ndarray) -> np.ndarray:
     """F `(D, rank)` with F Fᵀ = cov."""
-    if not np.isfinite(cov).all():
-        raise VgzooError("a covariance holds NaN or infinite values; wanted numbers")
     values, vectors = np.linalg.eigh((cov + cov.T) / 2)
     # What rounding leaves of an eigenvalue 0; its square root would be no longer small.
     noise = len(cov) * np.finfo("float64").eps * np.abs(values).max(initial=0)

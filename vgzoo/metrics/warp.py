@@ -15,7 +15,7 @@ def warp(frames, flow):
 
     Args:
         frames: `(N, H, W, C)` float tensor, the later frames.
-        flow: `(N, H, W, 2)` float tensor, (dx, dy) in pixels from the earlier frames.
+        flow: `(N, H, W, 2)` tensor of the same dtype, (dx, dy) in pixels from the earlier frames.
 
     Returns:
         The earlier frames as seen in the later ones, `(N, H, W, C)`; beyond the border the
