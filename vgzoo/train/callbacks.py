@@ -73,7 +73,8 @@ class Log(keras.callbacks.Callback):
                 writer.writeheader()
             writer.writerow(row)
         self._scalars(row)
-        if self.step % (steps * self.recipe["sample_epochs"]) == 0:
+        sampled = self.step % (steps * self.recipe["sample_epochs"]) == 0
+        if sampled and "generate" in self.model.tasks:
             self._strip()
 
     def on_train_end(self, logs=None):

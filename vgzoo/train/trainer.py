@@ -14,7 +14,7 @@ import numpy as np
 
 from vgzoo import card, data, hub, models, video
 from vgzoo.errors import VgzooError
-from vgzoo.train import callbacks, checkpoint, recipes
+from vgzoo.train import callbacks, checkpoint, recipes, truths
 
 _LICENSES = {"mnist": {"code": "Apache-2.0", "weights": "Apache-2.0", "data": "CC-BY-SA-3.0"}}
 _GOLDEN = {"n": 2, "seed": 0, "tolerance": 1.0}
@@ -126,7 +126,8 @@ def _run(model, recipe, out, stage, start, end, step, last, deadline, verbose) -
     checkpoint.restore(out, model)
     model.make_train_function(force=True)  # the last stage's was traced for other shapes
     batch = stage["batch_size"]
-    clips = data.clips(
+    make = truths.clips if model.family == "judge" else data.clips
+    clips = make(
         recipe["dataset"],
         "train",
         frames=stage["frames"],
@@ -191,9 +192,14 @@ def _export(model, name: str, recipe: dict, out: Path, step: int) -> Path:
     )
     # What is shown and checked is what anybody loads: half precision, read back.
     loaded = hub.load(folder, dtype="float32")
-    clips = loaded.generate(16, seed=0)
-    np.savez_compressed(folder / "golden.npz", clips=clips[: _GOLDEN["n"]], **_GOLDEN)
-    video.write(folder / "sample.gif", clips, fps=recipe["fps"], scale=1)
+    if model.family == "judge":
+        shown = truths.patterns(_GOLDEN["n"], seed=_GOLDEN["seed"], **model.clip_spec)
+        golden = _GOLDEN | {"tolerance": 0.01}
+        np.savez_compressed(folder / "golden.npz", features=loaded.features(shown), **golden)
+    else:
+        clips = loaded.generate(16, seed=0)
+        np.savez_compressed(folder / "golden.npz", clips=clips[: _GOLDEN["n"]], **_GOLDEN)
+        video.write(folder / "sample.gif", clips, fps=recipe["fps"], scale=1)
     sittings = [json.loads(line) for line in (out / "sittings.jsonl").read_text().splitlines()]
     record = {
         "command": f"vgzoo train {name} --out DIR",
