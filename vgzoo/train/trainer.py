@@ -16,7 +16,11 @@ from vgzoo import card, data, hub, models, video
 from vgzoo.errors import VgzooError
 from vgzoo.train import callbacks, checkpoint, recipes, truths
 
-_LICENSES = {"mnist": {"code": "Apache-2.0", "weights": "Apache-2.0", "data": "CC-BY-SA-3.0"}}
+_DATA_LICENSES = {
+    "mnist": "CC-BY-SA-3.0",
+    "cifar10": "unspecified (CIFAR-10, Krizhevsky 2009)",
+    "imagenette": "ImageNet terms of access (non-commercial research)",
+}
 _GOLDEN = {"n": 2, "seed": 0, "tolerance": 1.0}
 
 
@@ -182,11 +186,12 @@ def _export(model, name: str, recipe: dict, out: Path, step: int) -> Path:
     checkpoint.restore(out, model)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     model.end_burn_in()
+    licenses = [_DATA_LICENSES[name] for name in recipe["dataset"].split("+")]
     folder = hub.save(
         model,
         out / name,
         dataset=recipe["dataset"],
-        license=_LICENSES[recipe["dataset"]],
+        license={"code": "Apache-2.0", "weights": "Apache-2.0", "data": "; ".join(licenses)},
         fps=recipe["fps"],
         half=True,
     )

@@ -16,8 +16,8 @@ GAPS = 3  # equal parts of a clip that `motion` is told for
 MOTIONS = 16  # numbers of each: 10 of two digits, 6 of a camera
 SIDES = {"cifar10": 32, "imagenette": 64}
 # Typical sizes, so that no number outweighs the others: what is learnt is motion / scale.
-DIGITS_SCALE = np.array([9, 9, 100, 100, 100, 1.8, 1.8, 6, 6, 6], "float32")
-CAMERA_SCALE = np.array([0.012, 0.012, 0.006, 0.006, 0.006, 0.006], "float32")
+DIGITS_SCALE = np.array([8, 8, 100, 100, 75, 1.6, 1.6, 5, 5, 3], "float32")
+CAMERA_SCALE = np.array([0.012, 0.012, 0.013, 0.01, 0.01, 0.013], "float32")
 
 
 def clips(
