@@ -157,13 +157,26 @@ def test_of_60000_training_images_5000_are_for_validation(tmp_path, monkeypatch)
     x = np.zeros((60_000, 28, 28), "uint8")
     x[:, 0, 0], x[:, 0, 1] = np.arange(60_000) % 251, np.arange(60_000) // 251
     y = np.arange(60_000) % 10
-    np.savez(tmp_path / "mnist.npz", x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
+    np.savez(tmp_path / "mnist.npz", x_train=x, y_train=y, x_test=255 - x[:20], y_test=y[:20])
     monkeypatch.setenv("VGZOO_DATA", str(tmp_path))
     (train, labels), (held_out, other) = images("mnist", "train"), images("mnist", "validation")
     assert train.shape == (55_000, 28, 28, 1) and held_out.shape == (5_000, 28, 28, 1)
     assert np.bincount(other, minlength=10).min() > 400, "every class is held out alike"
     number = train[:, 0, 0, 0] + 251 * train[:, 0, 1, 0].astype(int)
     np.testing.assert_array_equal(number % 10, labels)
+
+
+def test_equal_images_are_never_in_two_splits(tmp_path, monkeypatch):
+    x = np.repeat(strokes(40), 3, axis=0)  # each three times
+    y = np.arange(120) % 10
+    arrays = {"x_train": x[:108], "y_train": y[:108], "x_test": x[90:], "y_test": y[90:]}
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    monkeypatch.setenv("VGZOO_DATA", str(tmp_path))
+    parts = {s: [i.tobytes() for i in images("mnist", s)[0]] for s in banks.SPLITS}
+    assert not set(parts["train"]) & set(parts["validation"])
+    assert len(parts["train"]) + len(parts["validation"]) == 90, "those of the test part are out"
+    assert not set(parts["test"]) & {*parts["train"], *parts["validation"]}
+    assert len(images("mnist", "train")[1]) == len(parts["train"])
 
 
 @pytest.mark.parametrize("bad", [
