@@ -1,6 +1,8 @@
-"""Real images, set in motion."""
+"""Real images, set in motion, and videos."""
 
 from vgzoo.data.banks import images
-from vgzoo.data.clips import clips
+from vgzoo.data.clips import classes, clips, names
+from vgzoo.data.folder import Folder
+from vgzoo.data.preview import preview
 
-__all__ = ["clips", "images"]
+__all__ = ["Folder", "classes", "clips", "images", "names", "preview"]
