@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
+from scipy import ndimage
 from tiny import TINY, clip_batch, scramble
 
 from vgzoo import models, random
@@ -155,13 +156,13 @@ def test_the_order_of_objects_does_not_matter():
     np.testing.assert_allclose(turned, clip, atol=1e-5)
 
 
-def test_a_scene_is_the_brightest_of_its_objects():
+def test_an_object_hides_behind_its_twin():
+    """Where objects meet the greater feature wins, so the same object twice is seen once."""
     scene, single = build(objects=2), build(objects=1)
     single.set_weights(scene.get_weights())
-    noise = latents(scene).reshape(2, 2, -1)
-    alone = np.stack([single.generator(noise[:, i]) for i in range(2)])
-    np.testing.assert_allclose(scene.generator(noise.reshape(2, -1)), alone.max(0), atol=1e-5)
-    assert (alone[0] > alone[1]).any() and (alone[1] > alone[0]).any()
+    noise = latents(single)
+    twice = np.concatenate([noise, noise], axis=1)
+    np.testing.assert_allclose(scene.generator(twice), single.generator(noise), atol=1e-5)
 
 
 def test_only_the_direction_of_a_content_latent_matters():
@@ -174,27 +175,81 @@ def test_only_the_direction_of_a_content_latent_matters():
     assert np.abs(model.generator(motion) - clip).max() > 1e-2
 
 
-def test_style_comes_from_the_content_latent_alone():
-    """The style that scales every block does not know the motion latent."""
+def test_the_content_latent_draws_and_the_motion_latent_moves(monkeypatch):
     model = build(objects=1)
+    place = r3gan.place
+
+    def parts(noise):
+        seen = []
+        monkeypatch.setattr(r3gan, "place", lambda *a: seen.extend(a[:2]) or place(*a))
+        model.generator(noise)
+        return map(np.asarray, seen)
+
     noise = latents(model)
-    styles = []
-    call = r3gan.Block.call
+    moved, redrawn = noise.copy(), noise.copy()
+    moved[:, model.content :] += 1
+    redrawn[:, : model.content] *= -1
+    sprite, path = parts(noise)
+    same_sprite, other_path = parts(moved)
+    other_sprite, same_path = parts(redrawn)
+    np.testing.assert_array_equal(same_sprite, sprite)
+    np.testing.assert_array_equal(same_path, path)
+    assert np.abs(other_path - path).max() > 1e-2 and np.abs(other_sprite - sprite).max() > 1e-2
 
-    def spy(block, x, frames, style=None):
-        if style is not None:
-            styles.append(np.asarray(style))
-        return call(block, x, frames, style)
 
-    other = noise.copy()
-    other[:, model.content :] += 1
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(r3gan.Block, "call", spy)
-        clip, moved = model.generator(noise), model.generator(other)
-    blocks = len(styles) // 2
-    for a, b in zip(styles[:blocks], styles[blocks:], strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert np.abs(clip - moved).max() > 1e-2
+# -- placing ---------------------------------------------------------------------------------
+
+
+def test_a_sprite_is_set_as_an_affine_warp_sets_it():
+    rng = np.random.default_rng(0)
+    sprite = rng.normal(size=(2, 6, 8, 3)).astype("float32")
+    path = rng.uniform(-0.9, 0.9, (2, 5, 3)).astype("float32")
+    placed = np.asarray(r3gan.place(sprite, path, 16, 12))
+    assert placed.shape == (2, 5, 16, 12, 3)
+    for b, t, c in np.ndindex(2, 5, 3):
+        y, x, zoom = path[b, t].astype("float64")
+        scale = 2**zoom
+        # From a place of the frame to one of the sprite, counted from their middles.
+        start = (np.array((-7.5, -5.5)) - (8 * y, 6 * x)) / scale + (2.5, 3.5)
+        wanted = ndimage.affine_transform(
+            sprite[b, ..., c], np.full(2, 1 / scale), start, (16, 12), order=1, mode="grid-constant"
+        )
+        np.testing.assert_allclose(placed[b, t, ..., c], wanted, atol=1e-4)
+
+
+def test_a_sprite_on_whole_pixels_is_a_copy():
+    sprite = np.random.default_rng(0).normal(size=(1, 4, 4, 2)).astype("float32")
+    path = np.array([[[0, 0, 0], [-1 / 4, 1 / 2, 0], [1, 0, 0]]], "float32")
+    placed = np.asarray(r3gan.place(sprite, path, 8, 8))[0]
+    wanted = np.zeros((3, 8, 8, 2), "float32")
+    wanted[0, 2:6, 2:6] = sprite[0]
+    wanted[1, 1:5, 4:8] = sprite[0]
+    wanted[2, 6:8, 2:6] = sprite[0, :2]  # half of it beyond the edge
+    np.testing.assert_allclose(placed, wanted, atol=1e-6)
+
+
+def test_a_path_is_learned_through_the_pixels():
+    """The gradient of a misplaced sprite's error leads to where it should be."""
+    y, x = np.mgrid[-4:4, -4:4] + 0.5
+    sprite = np.exp(-(y**2 + x**2) / 8).astype("float32")[None, ..., None]
+    goal = tf.constant([[[0.25, -0.5, 0.0]]])
+    target = r3gan.place(sprite, goal, 16, 16)
+    path = tf.Variable([[[0.03, 0.03, 0.0]]])  # on a whole pixel there is no slope
+    for _ in range(60):
+        with tf.GradientTape() as tape:
+            error = ops.sum(ops.square(r3gan.place(sprite, path, 16, 16) - target))
+        path.assign_sub(0.01 * tape.gradient(error, path))
+    np.testing.assert_allclose(path, goal, atol=0.02)
+
+
+def test_every_object_stays_in_sight():
+    trajectory = r3gan.Trajectory(4)
+    motion = 5 * np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    path = np.asarray(trajectory(motion, frames=20))
+    assert path.shape == (64, 20, 3) and np.abs(path[..., :2]).max() <= 1
+    assert np.abs(path[..., 2]).max() == 0  # no zoom before it is learned
+    centres = path[:, 10, :2]
+    assert centres.std() > 0.2  # and they begin all over the frame, not in one place
 
 
 @pytest.mark.parametrize("frames", [1, 3, 6, 11])
@@ -211,6 +266,14 @@ def test_waves_of_a_longer_clip_hold_those_of_a_shorter_one():
     np.testing.assert_allclose(waves(motion, frames=7)[:, 2:5], waves(motion, frames=3), atol=1e-5)
 
 
+def test_a_longer_clip_moves_on_where_a_shorter_one_ends():
+    model = build()
+    noise = latents(model)
+    short, long = model.generator(noise, frames=6), model.generator(noise, frames=10)
+    # Two frames at each end, less the one that the time convolution sees beyond the clip.
+    np.testing.assert_allclose(long[:, 3:7], short[:, 1:5], atol=1e-4)
+
+
 def test_the_discriminator_scores_the_clip_and_each_frame():
     model = build()
     scores = model.discriminator(clip_batch(TINY["r3gan"], 3) / 127.5 - 1)
@@ -218,7 +281,7 @@ def test_the_discriminator_scores_the_clip_and_each_frame():
 
 
 def test_widths_that_do_not_fit_the_frame_are_refused():
-    with pytest.raises(VgzooError, match="not 32×32"):
+    with pytest.raises(VgzooError, match="of 16 pixels a side, not 32×32"):
         build(height=32, width=32)
     with pytest.raises(VgzooError, match="not 16×32"):
         build(width=32)

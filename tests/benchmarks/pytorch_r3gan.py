@@ -59,57 +59,96 @@ class Waves(nn.Module):
         self.hidden = nn.Linear(motion, 2 * count)
         self.wave = nn.Linear(2 * count, 3 * count)
         self.still = nn.Linear(2 * count, count)
-        places = torch.tensor(2 * np.pi / np.geomspace(64, 4, count), dtype=torch.float32)
-        self.register_buffer("places", places, persistent=False)
+        periods = torch.tensor(np.geomspace(64, 4, count), dtype=torch.float32)
+        self.register_buffer("places", 2 * torch.pi / periods, persistent=False)
+        self.register_buffer("height", periods / 16, persistent=False)
 
     def forward(self, motion, frames):
         h = leaky(self.hidden(motion))
         amplitude, frequency, phase = self.wave(h).float()[:, None].chunk(3, dim=-1)
         time = torch.arange(frames, dtype=torch.float32)[:, None] - (frames - 1) / 2
-        angle = self.places * 2 ** frequency.tanh() * time + np.pi * phase
+        angle = self.places * 2 ** frequency.tanh() * time + torch.pi * phase
         still = self.still(h)[:, None].expand(-1, frames, -1)
-        return torch.cat([((1 + amplitude) * angle.sin()).to(still.dtype), still], dim=-1)
+        waves = self.height * (1 + amplitude) * angle.sin()
+        return torch.cat([waves.to(still.dtype), still], dim=-1)
+
+
+class Trajectory(nn.Module):
+    def __init__(self, motion, waves):
+        super().__init__()
+        self.waves = Waves(motion, waves)
+        self.hidden_0 = nn.Linear(2 * waves, 128)
+        self.hidden_1 = nn.Linear(128, 128)
+        self.centre = nn.Linear(128, 2)
+        self.zoom = nn.Linear(128, 1)
+
+    def forward(self, motion, frames):
+        x = leaky(self.hidden_1(leaky(self.hidden_0(self.waves(motion, frames)))))
+        return torch.cat([self.centre(x), self.zoom(x)], dim=-1).float().tanh()
+
+
+def place(sprite, path, height, width):
+    """As anyone would: an affine grid and a bilinear sample for each frame."""
+    frames = path.shape[1]
+    y, x, scale = path[..., 0], path[..., 1], 2 ** path[..., 2]
+    rows, columns = sprite.shape[2:]
+    theta = path.new_zeros(*path.shape[:2], 2, 3)
+    theta[..., 0, 0] = width / columns / scale
+    theta[..., 1, 1] = height / rows / scale
+    theta[..., 0, 2] = -x * width / columns / scale
+    theta[..., 1, 2] = -y * height / rows / scale
+    grid = F.affine_grid(
+        theta.flatten(0, 1), (len(path) * frames, 1, height, width), align_corners=False
+    )
+    sprite = sprite.float().repeat_interleave(frames, dim=0)
+    return F.grid_sample(sprite, grid, padding_mode="zeros", align_corners=False)
 
 
 class Generator(nn.Module):
     def __init__(self, config):
         super().__init__()
-        widths, channels = config["widths"], config["channels"]
+        widths, channels, features = config["widths"], config["channels"], config["features"]
         self.config = config
         self.mapping_0 = nn.Linear(config["content"], 128)
         self.mapping_1 = nn.Linear(128, 128)
-        self.waves = Waves(config["motion"], config["waves"])
-        self.frame_0 = nn.Linear(2 * config["waves"] + 128, widths[0])
-        self.frame_1 = nn.Linear(widths[0], widths[0])
+        self.code = nn.Linear(128, widths[0])
+        self.trajectory = Trajectory(config["motion"], config["waves"])
         self.base = nn.Parameter(torch.empty(widths[0], 4, 4))
         for i, width in enumerate(widths):
             side = 4 * 2**i
-            self.add_module(f"block_{side}", Block(width, time=side <= 16, style=128))
+            self.add_module(f"block_{side}", Block(width, time=False, style=128))
             if i + 1 < len(widths):
                 self.add_module(f"to_{2 * side}", nn.Conv2d(width, widths[i + 1], 1))
-        self.pixels = nn.Conv2d(widths[-1], 4 * channels, 3, padding=1)
+        self.sprite = nn.Conv2d(widths[-1], features, 3, padding=1)
+        self.pixels = nn.Conv2d(features, channels, 3, padding=1)
+        self.scene = Block(4 * features, time=True)
+        self.detail = nn.Conv2d(4 * features, 4 * channels, 3, padding=1)
 
     def forward(self, latents):
-        frames, objects = self.config["frames"], self.config["objects"]
-        content, motion = (
-            latents.reshape(-1, self.config["content"] + self.config["motion"])
-        ).split([self.config["content"], self.config["motion"]], dim=1)
+        config = self.config
+        frames, objects = config["frames"], config["objects"]
+        content, motion = latents.reshape(-1, config["content"] + config["motion"]).split(
+            [config["content"], config["motion"]], dim=1
+        )
         style = content * (content.square().mean(-1, keepdim=True) + 1e-6).rsqrt()
         style = leaky(self.mapping_1(leaky(self.mapping_0(style))))
-        still = style[:, None].expand(-1, frames, -1)
-        code = torch.cat([self.waves(motion, frames), still], dim=-1)
-        code = self.frame_1(leaky(self.frame_0(code))).flatten(0, 1)  # (B·objects·T, C)
+        code = self.code(style)
         x = self.base.to(code.dtype) * code[:, :, None, None]
         x = x.contiguous(memory_format=torch.channels_last)
-        for i in range(len(self.config["widths"])):
+        for i in range(len(config["widths"])):
             side = 4 * 2**i
-            x = getattr(self, f"block_{side}")(x, frames, style)
+            x = getattr(self, f"block_{side}")(x, 1, style)
             if hasattr(self, f"to_{2 * side}"):
-                x = F.interpolate(getattr(self, f"to_{2 * side}")(x), scale_factor=2)
-                x = F.avg_pool2d(x, 3, 1, padding=1)
-        x = F.pixel_shuffle(self.pixels(leaky(x)), 2)
+                x = getattr(self, f"to_{2 * side}")(x)
+            x = F.avg_pool2d(F.interpolate(x, scale_factor=2), 3, 1, padding=1)
+        path = self.trajectory(motion, frames)
+        x = place(self.sprite(leaky(x)), path, config["height"], config["width"])
         x = x.unflatten(0, (-1, objects, frames)).unbind(1)
-        return functools.reduce(torch.maximum, x)  # (B, T, C, H, W)
+        x = functools.reduce(torch.maximum, x).flatten(0, 1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        h = self.scene(F.pixel_unshuffle(x, 2), frames)
+        x = self.pixels(leaky(x)) + F.pixel_shuffle(self.detail(leaky(h)), 2)
+        return x.unflatten(0, (-1, frames))  # (B, T, C, H, W)
 
 
 class Discriminator(nn.Module):
@@ -142,6 +181,15 @@ class Discriminator(nn.Module):
         return torch.cat([self.clip_score(moving.mean(-1)), per_frame], dim=1).float()
 
 
+# Which dimensions of a layer's weights hold blocks of pixels: 0 is what comes out, 1 what goes in.
+BLOCKED = {
+    "discriminator/pixels": (1,),
+    "generator/scene/space": (1,),
+    "generator/scene/out": (0,),
+    "generator/detail": (0, 1),
+}
+
+
 def copy_weights(net, weights, prefix):
     """Fills `net` from `{Keras path: array}`; every name and shape on both sides must match."""
     wanted = {}
@@ -159,10 +207,10 @@ def copy_weights(net, weights, prefix):
             else:  # kernels: (..., in, out) → (out, in, ...)
                 value = value.permute(*reversed(range(value.ndim)[-2:]), *range(value.ndim - 2))
             # Keras' blocks of 2×2 pixels are channels (y, x, C), PyTorch's are (C, y, x).
-            if path.startswith("generator/pixels"):
-                value = value.unflatten(0, (4, -1)).transpose(0, 1).flatten(0, 1)
-            elif path == "discriminator/pixels/kernel":
-                value = value.unflatten(1, (4, -1)).transpose(1, 2).flatten(1, 2)
+            for dimension in BLOCKED.get(path.rpartition("/")[0], ()):
+                if dimension < value.ndim:
+                    value = value.unflatten(dimension, (4, -1)).transpose(dimension, dimension + 1)
+                    value = value.flatten(dimension, dimension + 1)
             if value.shape != parameter.shape:
                 raise SystemExit(f"{path} is {tuple(value.shape)}, not {tuple(parameter.shape)}")
             parameter.copy_(value)

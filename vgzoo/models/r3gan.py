@@ -5,17 +5,19 @@ After Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern Baseline 
 zero, a learned 4×4 base, a relativistic pairing loss and gradient penalties on real and on
 generated clips (R1 and R2). What is made for video here:
 
-- every convolution is factorised into space and time;
-- a content latent scales the channels of all blocks, the same way for all frames; a motion latent
-  becomes waves over time, of learned amplitude, frequency and phase (after StyleGAN-V, Skorokhodov
-  et al. 2021, arXiv 2112.14683), that scale the base anew for each frame, so a clip may have any
-  length;
-- a scene may be made of several objects: each has latents of its own, one network draws them all
-  with the same weights, and the brighter pixel wins (after BlockGAN, Nguyen-Phuoc et al. 2020,
-  arXiv 2002.08988);
-- the networks work at half resolution: pixels enter and leave in blocks of 2×2, which costs a
-  quarter and loses nothing, since a block's four pixels are four channels;
-- the discriminator scores each frame and the whole clip.
+- a content latent draws a sprite once for the whole clip, whatever its length: the work of a 2-D
+  GAN, shared by all frames;
+- a motion latent becomes waves over time, of learned amplitude, frequency and phase (after
+  StyleGAN-V, Skorokhodov et al. 2021, arXiv 2112.14683), and these a path: where the sprite's
+  centre lies in each frame, and how large it is;
+- the sprite is set there by two small matrix products (after the write attention of DRAW, Gregor
+  et al. 2015, arXiv 1502.04623, and the posed features of BlockGAN, Nguyen-Phuoc et al. 2020,
+  arXiv 2002.08988). A scene may be made of several objects, drawn by the same weights from latents
+  of their own; where they meet, the greater feature wins;
+- one convolution turns the scene's features into pixels, and a block factorised into space and
+  time adds detail; the discriminator, made of such blocks, scores each frame and the whole clip;
+- these blocks work at half resolution: pixels enter and leave in blocks of 2×2, which costs a
+  quarter and loses nothing, since a block's four pixels are four channels.
 """
 
 import functools
@@ -75,7 +77,8 @@ class Waves(layers.Layer):
     """Motion latent `(B, M)` → one vector per frame `(B, T, 2·count)`.
 
     Sine waves whose periods lie between 4 frames and 64, each within a factor of two of its own
-    place on a logarithmic scale, beside a copy of the latent's own features.
+    place on a logarithmic scale, beside a copy of the latent's own features. A wave is as high as
+    it is long: things that turn around often do not get far.
     """
 
     def __init__(self, count: int, **kwargs):
@@ -84,7 +87,8 @@ class Waves(layers.Layer):
         self.hidden = layers.Dense(2 * count, kernel_initializer=he_normal(), name="hidden")
         self.wave = layers.Dense(3 * count, name="wave")
         self.still = layers.Dense(count, name="still")
-        self.places = 2 * np.pi / np.geomspace(64, 4, count).astype("float32")
+        periods = np.geomspace(64, 4, count).astype("float32")
+        self.places, self.height = 2 * np.pi / periods, periods / 16
 
     def call(self, motion, frames: int):
         h = leaky(self.hidden(motion))
@@ -92,29 +96,81 @@ class Waves(layers.Layer):
         frequency = self.places * 2 ** ops.tanh(frequency)
         # Time counts from the middle of the clip, so that a longer clip grows at both ends.
         time = ops.arange(frames, dtype="float32")[:, None] - (frames - 1) / 2
-        waves = (1 + amplitude[:, None]) * ops.sin(
-            frequency[:, None] * time + np.pi * phase[:, None]
-        )
+        waves = ops.sin(frequency[:, None] * time + np.pi * phase[:, None])
+        waves = self.height * (1 + amplitude[:, None]) * waves
         still = ops.repeat(self.still(h)[:, None], frames, axis=1)
         return ops.concatenate([ops.cast(waves, still.dtype), still], axis=-1)
+
+
+class Trajectory(layers.Layer):
+    """Motion latent `(B, M)` → float32 `(B, T, 3)`: the centre's y and x, and the size.
+
+    The centre is given in halves of the frame, -1 … 1 from edge to edge, so that no object is ever
+    lost from sight; the size is the scale's logarithm to base 2, at first 0.
+    """
+
+    def __init__(self, waves: int, width: int = 128, **kwargs):
+        super().__init__(**kwargs)
+        self.waves = Waves(waves, name="waves")
+        self.hidden = [
+            layers.Dense(width, kernel_initializer=he_normal(), name=f"hidden_{i}") for i in (0, 1)
+        ]
+        self.centre = layers.Dense(2, kernel_initializer=he_normal(0.5), name="centre")
+        self.zoom = layers.Dense(1, kernel_initializer="zeros", name="zoom")
+
+    def call(self, motion, frames: int):
+        x = self.waves(motion, frames=frames)
+        for dense in self.hidden:
+            x = leaky(dense(x))
+        pose = ops.cast(ops.concatenate([self.centre(x), self.zoom(x)], axis=-1), "float32")
+        return ops.tanh(pose)
+
+
+def place(sprite, path, height: int, width: int):
+    """Sets sprites on empty frames, by bilinear interpolation.
+
+    Args:
+        sprite: `(B, h, w, C)`.
+        path: float32 `(B, T, 3)`, as `Trajectory` gives it.
+        height, width: of the frames, in the sprite's pixels.
+
+    Returns:
+        `(B, T, height, width, C)`, 0 where the sprite is not.
+    """
+    rows, columns, channels = sprite.shape[1:]
+    scale = 2 ** path[..., 2]
+    down = _hats(path[..., 0], scale, height, rows)  # (B, T, height, h)
+    across = _hats(path[..., 1], scale, width, columns)  # (B, T, width, w)
+    frames = path.shape[1]
+    # Rows first, all frames of a clip in one product; then the columns, one for each frame.
+    down = ops.cast(ops.reshape(down, (-1, frames * height, rows)), sprite.dtype)
+    x = ops.matmul(down, ops.reshape(sprite, (-1, rows, columns * channels)))
+    x = ops.reshape(x, (-1, frames, height, columns, channels))
+    return ops.matmul(ops.cast(across, sprite.dtype)[:, :, None], x)
+
+
+def _hats(centre, scale, size: int, count: int):
+    """Interpolation weights `(B, T, size, count)` of `count` source pixels for `size` places."""
+    places = ops.arange(size, dtype="float32") - (size - 1) / 2 - size / 2 * centre[..., None]
+    source = places / scale[..., None] + (count - 1) / 2
+    distance = source[..., None] - ops.arange(count, dtype="float32")
+    return ops.relu(1 - ops.abs(distance))
 
 
 @keras.saving.register_keras_serializable("vgzoo")
 class Generator(keras.Model):
     """Latents `(B, objects · (content + motion))` → clip `(B, T, H, W, C)`, about [-1, 1]."""
 
-    def __init__(self, *, size, widths, channels, content, motion, objects, waves, frames):
+    def __init__(
+        self, *, size, widths, features, channels, content, motion, objects, waves, frames
+    ):
         super().__init__(name="generator")
         self.size, self.widths, self.channels, self.objects = size, widths, channels, objects
         self.content, self.motion, self.frames = content, motion, frames
         self.mapping = [
             layers.Dense(128, kernel_initializer=he_normal(), name=f"mapping_{i}") for i in (0, 1)
         ]
-        self.waves = Waves(waves, name="waves")
-        self.frame_code = [
-            layers.Dense(widths[0], kernel_initializer=he_normal(), name="frame_0"),
-            layers.Dense(widths[0], name="frame_1"),
-        ]
+        self.code = layers.Dense(widths[0], name="code")
         self.base = self.add_weight(
             name="base", shape=(4, 4, widths[0]), initializer="random_normal"
         )
@@ -122,40 +178,51 @@ class Generator(keras.Model):
         self.blocks, self.widen = [], []
         for i, width in enumerate(widths):
             side = 4 * 2**i
-            time = side <= 16
-            self.blocks.append(Block(width, time, styled=True, name=f"block_{side}"))
+            self.blocks.append(Block(width, time=False, styled=True, name=f"block_{side}"))
             if i + 1 < len(widths):
                 self.widen.append(layers.Conv2D(widths[i + 1], 1, name=f"to_{2 * side}"))
+        self.sprite = layers.Conv2D(features, 3, padding="same", name="sprite")
+        self.trajectory = Trajectory(waves, name="trajectory")
         self.pixels = layers.Conv2D(
-            4 * channels,
+            channels,
             3,
             padding="same",
             bias_initializer=keras.initializers.Constant(-1),  # begin with black
             name="pixels",
         )
+        self.scene = Block(4 * features, time=True, styled=False, name="scene")
+        self.detail = layers.Conv2D(
+            4 * channels, 3, padding="same", kernel_initializer="zeros", name="detail"
+        )
 
     def call(self, latents, frames: int | None = None):
         frames = frames or self.frames
         latents = ops.reshape(latents, (-1, self.content + self.motion))  # (B·objects, ·)
-        content, motion = latents[:, : self.content], latents[:, self.content :]
+        sprite = self._draw(latents[:, : self.content])
+        path = self.trajectory(latents[:, self.content :], frames=frames)
+        x = place(sprite, path, *self.size)
+        x = ops.reshape(x, (-1, self.objects, frames, *x.shape[2:]))
+        x = functools.reduce(ops.maximum, ops.unstack(x, self.objects, axis=1))
+        x = ops.reshape(x, (-1, *x.shape[2:]))  # (B·T, H, W, features)
+        h = self.scene(space_to_depth(x, 2), frames=frames)
+        x = self.pixels(leaky(x)) + depth_to_space(self.detail(leaky(h)), 2)
+        # No tanh: where it saturates, a generator that has gone black never learns again.
+        return ops.reshape(x, (-1, frames, *self.size, self.channels))
+
+    def _draw(self, content):
+        """Content latents `(B, content)` → sprites `(B, side, side, features)`."""
         # Normalised as in StyleGAN: only the direction of a content latent matters.
         style = content * ops.rsqrt(ops.mean(ops.square(content), axis=-1, keepdims=True) + 1e-6)
         for dense in self.mapping:
             style = leaky(dense(style))
-        per_frame = self.waves(motion, frames=frames)
-        still = ops.repeat(style[:, None], frames, axis=1)
-        code = ops.concatenate([per_frame, still], axis=-1)
-        code = self.frame_code[1](leaky(self.frame_code[0](code)))  # (B·objects, T, width)
-        x = ops.cast(self.base, code.dtype) * code[:, :, None, None]
-        x = ops.reshape(x, (-1, 4, 4, self.widths[0]))
+        code = self.code(style)
+        x = ops.cast(self.base, code.dtype) * code[:, None, None]
         for i, block in enumerate(self.blocks):
-            x = block(x, frames=frames, style=style)
+            x = block(x, frames=1, style=style)
             if i < len(self.widen):
-                x = upsample(self.widen[i](x))
-        x = depth_to_space(self.pixels(leaky(x)), 2)
-        x = ops.reshape(x, (-1, self.objects, frames, *self.size, self.channels))
-        # No tanh: where it saturates, a generator that has gone black never learns again.
-        return functools.reduce(ops.maximum, ops.unstack(x, self.objects, axis=1))
+                x = self.widen[i](x)
+            x = upsample(x)
+        return self.sprite(leaky(x))
 
 
 class Discriminator(keras.Model):
@@ -199,8 +266,11 @@ class R3GAN(VideoModel):
 
     Args:
         frames, height, width, channels, seed: as for `VideoModel`; the frame is square.
-        widths: channels of the generator at 4×4, 8×8, … up to half the frame's side.
-        discriminator_widths: the same for the discriminator.
+        widths: channels of the sprite at 4×4, 8×8, …; the last size is doubled once more to give
+            the sprite's pixels: three widths draw a sprite of 32×32, four one of 64×64.
+        features: channels of the sprite's pixels.
+        discriminator_widths: channels of the discriminator at 4×4, 8×8, … up to half the frame's
+            side.
         content, motion: length of an object's content and motion latent.
         objects: how many things a clip is made of.
         waves: how many waves carry the motion.
@@ -219,7 +289,7 @@ class R3GAN(VideoModel):
 
     family = "gan"
     tasks = ("generate",)
-    references = ("arXiv:2501.05441", "arXiv:2112.14683", "arXiv:2002.08988")
+    references = ("arXiv:2501.05441", "arXiv:2112.14683", "arXiv:2002.08988", "arXiv:1502.04623")
     any_length = True
     logged = ("generator_loss", "discriminator_loss", "margin", "r1", "r2")
 
@@ -231,7 +301,8 @@ class R3GAN(VideoModel):
         width: int = 64,
         channels: int = 1,
         seed: int = 0,
-        widths: tuple[int, ...] = (128, 96, 48, 32),
+        widths: tuple[int, ...] = (192, 128, 96),
+        features: int = 8,
         discriminator_widths: tuple[int, ...] = (128, 96, 64, 32),
         content: int = 64,
         motion: int = 32,
@@ -242,19 +313,19 @@ class R3GAN(VideoModel):
         penalty_stride: int = 4,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
-        if not height == width == 2 ** (len(widths) + 2) == 2 ** (len(discriminator_widths) + 2):
+        if not height == width == 2 ** (len(discriminator_widths) + 2):
             raise VgzooError(
-                f"{len(widths)} and {len(discriminator_widths)} widths make frames of "
-                f"{2 ** (len(widths) + 2)} and {2 ** (len(discriminator_widths) + 2)} pixels a "
-                f"side, not {height}×{width}"
+                f"{len(discriminator_widths)} discriminator_widths judge square frames of "
+                f"{2 ** (len(discriminator_widths) + 2)} pixels a side, not {height}×{width}"
             )
         self.widths, self.discriminator_widths = tuple(widths), tuple(discriminator_widths)
         self.content, self.motion, self.objects, self.waves = content, motion, objects, waves
-        self.gamma, self.penalty_stride = gamma, penalty_stride
+        self.features, self.gamma, self.penalty_stride = features, gamma, penalty_stride
         self.burn_in = tuple(burn_in)
         self.generator = Generator(
             size=(height, width),
             widths=self.widths,
+            features=features,
             channels=channels,
             content=content,
             motion=motion,
@@ -267,7 +338,7 @@ class R3GAN(VideoModel):
         self.discriminator(keras.KerasTensor((1, frames, height, width, channels)))
 
     def get_config(self) -> dict:
-        own = ("content", "motion", "objects", "waves", "gamma", "penalty_stride")
+        own = ("features", "content", "motion", "objects", "waves", "gamma", "penalty_stride")
         return {
             **super().get_config(),
             "widths": list(self.widths),
