@@ -235,10 +235,10 @@ def test_a_path_is_learned_through_the_pixels():
     goal = tf.constant([[[0.25, -0.5, 0.0]]])
     target = r3gan.place(sprite, goal, 16, 16)
     path = tf.Variable([[[0.03, 0.03, 0.0]]])  # on a whole pixel there is no slope
-    for _ in range(60):
+    for i in range(80):
         with tf.GradientTape() as tape:
             error = ops.sum(ops.square(r3gan.place(sprite, path, 16, 16) - target))
-        path.assign_sub(0.01 * tape.gradient(error, path))
+        path.assign_sub(0.01 * 0.95**i * tape.gradient(error, path))
     np.testing.assert_allclose(path, goal, atol=0.02)
 
 
