@@ -74,6 +74,44 @@ def bench(report: dict) -> None:
     )
 
 
+def evaluation(report: dict) -> None:
+    """Metrics with their floors beside them, and what else the protocol shows."""
+    floors = report["floors"]
+    table = _table("Metric", "Value", *floors)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, value in report["metrics"].items():
+        table.add_row(name, *(f"{v:.4g}" for v in (value, *(f[name] for f in floors.values()))))
+    console = Console()
+    console.print(table)
+    if more := report.get("table"):
+        table = _table(*more["header"])
+        for row in more["rows"]:
+            table.add_row(*map(str, row))
+        console.print(more["title"])
+        console.print(table)
+    said = (report[key] for key in ("name", "protocol", "n", "seed"))
+    console.print("{}: protocol {}, N {}, seed {}".format(*said))
+
+
+def bench_data(report: dict) -> None:
+    """How fast a dataset is, and how much faster than the training step that takes its clips."""
+    lines = [
+        f"{report['name']} on {report['backend']}: {report['clips_per_s']:,.0f} clips/s of "
+        f"{clip(report['clip'])} in batches of {report['batch']}; "
+        f"{report['clips_per_cpu_s']:,.0f} for each second of a processor (load "
+        f"{report['load']:.1f} on {report['cores']} cores); ready in {report['ready_s']:.1f} s"
+    ]
+    if report["model"] is not None:
+        lines.append(
+            f"{report['model']} trains on {report['train_clips_per_s']:,.1f} clips/s of "
+            f"{report['train_frames']} frames ({report['train_dtype']}, batch "
+            f"{report['train_batch']}): the data is {report['times_enough']:.1f} times as fast"
+        )
+    for line in lines:
+        Console(soft_wrap=True).print(line, highlight=False)
+
+
 def clip(spec: dict) -> str:
     """ "16×64×64 grey": frames, height, width and colour."""
     color = "grey" if spec["channels"] == 1 else "RGB"

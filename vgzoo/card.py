@@ -46,8 +46,9 @@ def render(
 
     Args:
         config: the content of `config.json`.
-        metrics: of `metrics.json`: `protocol`, `n`, `seed`, `values` and, if known, `floors` (the
-            same keys as `values`: what real clips score by the same protocol).
+        metrics: of `metrics.json`: `protocol`, `n`, `seed`, `values` and, if known, `floors`: what
+            real clips score by the same protocol, keyed like `values`, or several such dicts by
+            name. `table`, if there is one, has `title`, `header` and `rows`.
         train: of `train.json`: any fields; the known ones get a readable name.
         source: what `vgzoo.load` takes to load this model; the model's name if None.
     """
@@ -122,15 +123,20 @@ def _usage(config: dict, source: str) -> str:
 
 def _metrics(metrics: dict) -> str:
     floors = metrics.get("floors") or {}
-    rows = [(key, value, floors.get(key, "")) for key, value in metrics["values"].items()]
+    if not all(isinstance(floor, dict) for floor in floors.values()):
+        floors = {"Floor": floors}
+    rows = [
+        (key, value, *(floor.get(key, "") for floor in floors.values()))
+        for key, value in metrics["values"].items()
+    ]
     said = (("Protocol", "protocol"), ("N", "n"), ("seed", "seed"))
     protocol = ", ".join(
         f"{label}: {_plain(_number(metrics[key]))}" for label, key in said if key in metrics
     )
-    header = ("Metric", "Value", "Floor")
-    if not floors:
-        header, rows = header[:2], [row[:2] for row in rows]
-    return f"## Metrics\n\n{protocol}\n\n{_table(header, rows)}"
+    parts = ["## Metrics", protocol, _table(("Metric", "Value", *floors), rows)]
+    if table := metrics.get("table"):
+        parts += [f"### {_plain(table['title'])}", _table(table["header"], table["rows"])]
+    return "\n\n".join(parts)
 
 
 def _recipe(train: dict) -> str:

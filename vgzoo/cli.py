@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 @app.command("list", epilog="Example: vgzoo list '*mnist*' --family gan")
 def list_(
     pattern: Annotated[str, typer.Argument(help="A name or a wildcard.")] = "*",
-    family: Annotated[str | None, typer.Option(help="gan, vae, flow or editor.")] = None,
+    family: Annotated[str | None, typer.Option(help="gan, vae, flow, editor or judge.")] = None,
     task: Annotated[str | None, typer.Option(help="Such as generate.")] = None,
     dataset: Annotated[str | None, typer.Option(help="What it was trained on.")] = None,
     exclude: Annotated[str | None, typer.Option(help="A name or a wildcard to leave out.")] = None,
@@ -188,9 +188,46 @@ def push(
     print(url)
 
 
-@app.command(epilog="Example: vgzoo bench r3gan-mnist --batch-sizes 1,16")
+@app.command(epilog="Example: vgzoo evaluate r3gan-mnist --json")
+def evaluate(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A bundled model, a folder, hf://owner/name[@revision], a video, or a folder of "
+            "videos."
+        ),
+    ],
+    protocol: Annotated[
+        str | None, typer.Option(help="Such as generation-mnist; the one that fits if left out.")
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", "-n", help="How many clips; the protocol's own if left out."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which clips.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Judge a model on the test split; writes its metrics.json and its card.
+
+    Beside each figure stand its floors: what real clips score, whole and damaged.
+    """
+    _quiet.start_backend()
+    from vgzoo.metrics.evaluate import evaluate as judge
+
+    with _progress():
+        report = judge(name, protocol=protocol, n=n, seed=seed)
+    if as_json:
+        return _print_json(report)
+    from vgzoo import _report
+
+    _report.evaluation(report)
+
+
+@app.command(epilog="Example: vgzoo bench r3gan-mnist --batch-sizes 1,16; vgzoo bench data:mnist")
 def bench(
-    name: Name,
+    name: Annotated[
+        str, typer.Argument(help="A model as of generate, or data: and a dataset or a folder.")
+    ],
     batch_sizes: Annotated[
         str, typer.Option(help="Clips at a time when generating.")
     ] = "1,4,16,32",
@@ -199,12 +236,21 @@ def bench(
         str | None, typer.Option(help="One Keras dtype policy; float32 and mixed_bfloat16.")
     ] = None,
     seconds: Annotated[float, typer.Option(help="Time for each measurement.")] = 2.0,
+    model: Annotated[
+        str | None, typer.Option(help="Of data: the model or recipe that trains on it.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Of data: length of the clips.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how fast a model is here.
+    """Measure how fast a model is here, or a dataset.
 
-    Utilisation is its share of the speed of a plain matrix product, measured in the same run.
+    Utilisation is its share of the speed of a plain matrix product, measured in the same run. A
+    dataset's speed stands beside that of the training step that it feeds.
     """
+    if name.startswith("data:"):
+        return _bench_data(name.removeprefix("data:"), model, frames, seconds, as_json)
+    if model is not None or frames is not None:
+        raise VgzooError(f"--model and --frames are for data:NAME, not for {name}")
     sizes = _whole_numbers(batch_sizes, "--batch-sizes")
     _quiet.start_backend()
     from vgzoo.bench import bench as measure
@@ -218,6 +264,21 @@ def bench(
     from vgzoo import _report
 
     _report.bench(report)
+
+
+def _bench_data(
+    name: str, model: str | None, frames: int | None, seconds: float, as_json: bool
+) -> None:
+    _quiet.start_backend()
+    from vgzoo.bench_data import bench_data
+
+    with _progress():
+        report = bench_data(name, model=model, frames=frames, seconds=seconds)
+    if as_json:
+        return _print_json(report)
+    from vgzoo import _report
+
+    _report.bench_data(report)
 
 
 def _check_out(out: Path, fps: float | None) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from vgzoo.metrics.best_of_n import BestOfN
     from vgzoo.metrics.bits_per_dim import BitsPerDim, dequantise
     from vgzoo.metrics.codecs import CodecBitsPerDim
+    from vgzoo.metrics.digits import MovingDigits
+    from vgzoo.metrics.evaluate import evaluate
+    from vgzoo.metrics.fcd import FCD
     from vgzoo.metrics.flicker import TemporalFlicker
     from vgzoo.metrics.frame_mae import FrameMAE
     from vgzoo.metrics.frame_mse import FrameMSE
@@ -30,11 +33,13 @@ _HOME = {
     "BestOfN": "best_of_n",
     "BitsPerDim": "bits_per_dim",
     "CodecBitsPerDim": "codecs",
+    "FCD": "fcd",
     "FVD": "fvd",
     "FrameMAE": "frame_mae",
     "FrameMSE": "frame_mse",
     "FrechetDistance": "frechet",
     "KernelDistance": "kernel_distance",
+    "MovingDigits": "digits",
     "NatsPerFrame": "nats_per_frame",
     "PSNR": "psnr",
     "PrecisionRecall": "precision_recall",
@@ -42,6 +47,7 @@ _HOME = {
     "TemporalFlicker": "flicker",
     "WarpError": "warp_error",
     "dequantise": "bits_per_dim",
+    "evaluate": "evaluate",
     "frechet_distance": "frechet",
 }
 
@@ -49,11 +55,13 @@ __all__ = [
     "BestOfN",
     "BitsPerDim",
     "CodecBitsPerDim",
+    "FCD",
     "FVD",
     "FrameMAE",
     "FrameMSE",
     "FrechetDistance",
     "KernelDistance",
+    "MovingDigits",
     "NatsPerFrame",
     "PSNR",
     "PrecisionRecall",
@@ -61,6 +69,7 @@ __all__ = [
     "TemporalFlicker",
     "WarpError",
     "dequantise",
+    "evaluate",
     "frechet_distance",
 ]
 

@@ -1,0 +1,120 @@
+"""How clips that were generated are judged: against real clips of the test split.
+
+FCD, kernel distance, precision and recall are taken of one encoder's features of N generated and N
+real clips. The floors are the same figures of N other real clips, drawn from the same test images:
+as they are, blurred by one pixel, with their frames shuffled, and with every pixel drawn on its
+own, a baseline that knows nothing but how bright each place is.
+"""
+
+import numpy as np
+
+from vgzoo import data
+from vgzoo.errors import VgzooError
+from vgzoo.metrics import distortions
+from vgzoo.metrics.digits import MovingDigits
+from vgzoo.metrics.frechet import FrechetDistance
+from vgzoo.metrics.kernel_distance import KernelDistance
+from vgzoo.metrics.precision_recall import PrecisionRecall
+
+ENCODER, READER = "clip-encoder", "digit-reader"
+BATCH = 32
+FRAMES = 16  # of a video's clips
+_SHAPES = {"mnist": (64, 1), "cifar10": (32, 3), "imagenette": (64, 3)}  # side, channels
+LEAST = 8  # clips, below which no distance means anything
+
+
+def clip_spec(dataset: str) -> dict[str, int]:
+    """Frames, height, width and channels of the clips of a dataset."""
+    side, channels = _SHAPES[dataset]
+    return {"frames": FRAMES, "height": side, "width": side, "channels": channels}
+
+
+def real_clips(
+    dataset: str, n: int, *, start: int = 0, frames: int, size: int | None = None, seed: int
+) -> np.ndarray:
+    """Clips `start … start + n` of the test split: uint8 `(n, frames, size, size, C)`."""
+    batches = -(-n // BATCH)
+    found = data.clips(
+        dataset,
+        "test",
+        frames=frames,
+        size=size or _SHAPES[dataset][0],
+        batch_size=BATCH,
+        seed=seed,
+        start=start,
+        count=batches * BATCH,
+    )
+    return np.concatenate([np.asarray(batch["clip"]) for batch in found])[:n]
+
+
+def distances(real: np.ndarray, generated: np.ndarray) -> dict[str, float]:
+    """FCD, kernel distance, precision and recall of two sets of features `(N, D)`."""
+    figures: dict[str, float] = {}
+    for name, metric in (
+        ("fcd", FrechetDistance()),
+        ("kernel_distance", KernelDistance()),
+        ("precision_recall", PrecisionRecall()),
+    ):
+        metric.update_state(real, generated)
+        result = metric.result()
+        figures |= result if isinstance(result, dict) else {name: result}
+    return figures
+
+
+def run(dataset: str, make, spec: dict[str, int], n: int, seed: int) -> dict:
+    """Judges a generator.
+
+    Args:
+        dataset: "mnist", "cifar10" or "imagenette".
+        make: `(n, seed) → uint8 (n, T, H, W, C)`.
+        spec: frames, height, width and channels of its clips.
+        n: how many clips of each kind.
+        seed: of all of them.
+
+    Returns:
+        `{"metrics", "floors"}`.
+
+    Raises:
+        VgzooError: clips of another kind than the dataset's, or too few.
+    """
+    from vgzoo import hub
+
+    side, channels = _SHAPES[dataset]
+    if spec["channels"] != channels or spec["height"] != spec["width"]:
+        raise VgzooError(
+            f"clips of {dataset} are square with {channels} channels, not "
+            f"{spec['height']}×{spec['width']} with {spec['channels']}"
+        )
+    if n < LEAST:
+        raise VgzooError(f"n must be at least {LEAST}, not {n}")
+    encoder = hub.load(ENCODER, dtype="float32")
+    reader = None
+    if dataset == "mnist" and spec["height"] == side:
+        reader = hub.load(READER, dtype="float32")
+    frames, size = spec["frames"], spec["height"]
+
+    def real(start: int) -> np.ndarray:
+        return real_clips(dataset, n, start=start, frames=frames, size=size, seed=seed)
+
+    wanted = encoder.features(real(0))
+    other = real(-(-n // BATCH) * BATCH)
+
+    def judged(clips: np.ndarray) -> dict[str, float]:
+        figures = distances(wanted, encoder.features(clips))
+        if reader is not None:
+            metric = MovingDigits(reader)
+            metric.update_state(clips)
+            figures |= metric.result()
+        return figures
+
+    return {
+        "metrics": judged(make(n, seed)),
+        "floors": {
+            "real": judged(other),
+            "real, blurred": judged(distortions.blurred(other, 1.0)),
+            "real, shuffled": judged(
+                distortions.distort(other, "shuffle", frames, frames=frames, seed=seed)
+            ),
+            "independent pixels": judged(distortions.independent_pixels(other, seed)),
+        },
+    }
