@@ -21,6 +21,8 @@ generated clips (R1 and R2). What is made for video here:
 """
 
 import functools
+import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -275,8 +277,8 @@ class R3GAN(VideoModel):
         objects: how many things a clip is made of.
         waves: how many waves carry the motion.
         gamma: weight of the gradient penalties.
-        burn_in: `(factor, first, last)`: in a training from scratch the weight is `factor` times
-            gamma up to step `first` and falls, as a geometric row, to gamma at step `last`. A
+        burn_in: `(step, weight), …`: in a training from scratch the weight goes through these
+            points, as a geometric row between two of them; from the last one on it is gamma. A
             strong penalty holds the discriminator back while the generator is still easy to tell.
         penalty_stride: every how many clips of a batch the penalties are computed.
 
@@ -309,7 +311,7 @@ class R3GAN(VideoModel):
         objects: int = 1,
         waves: int = 32,
         gamma: float = 3.0,
-        burn_in: tuple[float, int, int] | tuple[()] = (),
+        burn_in: Sequence[tuple[int, float]] = (),
         penalty_stride: int = 4,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
@@ -321,7 +323,7 @@ class R3GAN(VideoModel):
         self.widths, self.discriminator_widths = tuple(widths), tuple(discriminator_widths)
         self.content, self.motion, self.objects, self.waves = content, motion, objects, waves
         self.features, self.gamma, self.penalty_stride = features, gamma, penalty_stride
-        self.burn_in = tuple(burn_in)
+        self.burn_in = [list(point) for point in burn_in]
         self.generator = Generator(
             size=(height, width),
             widths=self.widths,
@@ -343,7 +345,7 @@ class R3GAN(VideoModel):
             **super().get_config(),
             "widths": list(self.widths),
             "discriminator_widths": list(self.discriminator_widths),
-            "burn_in": list(self.burn_in),
+            "burn_in": self.burn_in,
             **{k: getattr(self, k) for k in own},
         }
 
@@ -390,12 +392,16 @@ class R3GAN(VideoModel):
     def _penalty_weight(self, step):
         if not self.burn_in:
             return self.gamma
-        factor, first, last = self.burn_in
-        left = (last - ops.cast(step, "float32")) / (last - first)
-        return self.gamma * factor ** ops.clip(left, 0.0, 1.0)
+        step = ops.cast(step, "float32")
+        steps, weights = zip(*self.burn_in, strict=True)
+        power = math.log(weights[0])
+        for begin, end, before, after in zip(steps, steps[1:], weights, weights[1:], strict=False):
+            done = ops.clip((step - begin) / (end - begin), 0.0, 1.0)
+            power = power + done * math.log(after / before)
+        return ops.where(step < steps[-1], ops.exp(power), self.gamma)
 
     def end_burn_in(self) -> None:
-        self.burn_in = ()
+        self.burn_in = []
 
     def _penalty(self, clip):
         """Mean squared norm of the discriminator's gradient at `clip`."""
