@@ -125,6 +125,14 @@ def test_a_batch_shows_balance_between_the_players():
     )
 
 
+def test_the_penalty_weighs_more_in_the_burn_in_and_gamma_after_it():
+    model = build(scrambled=False, gamma=0.5, burn_in=[[100, 8.0], [200, 2.0], [300, 1.0]])
+    weights = [float(model._penalty_weight(step)) for step in (0, 100, 150, 200, 250, 299, 300)]
+    np.testing.assert_allclose(weights, [8, 8, 4, 2, 2**0.5, 2**0.01, 0.5], rtol=1e-5)
+    model.end_burn_in()
+    assert model._penalty_weight(0) == 0.5 and model.get_config()["burn_in"] == []
+
+
 # -- networks ------------------------------------------------------------------------------
 
 

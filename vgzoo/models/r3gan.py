@@ -95,11 +95,11 @@ class Waves(layers.Layer):
     def call(self, motion, frames: int):
         h = leaky(self.hidden(motion))
         amplitude, frequency, phase = ops.split(ops.cast(self.wave(h), "float32"), 3, axis=-1)
-        frequency = self.places * 2 ** ops.tanh(frequency)
+        frequency = ops.multiply(2 ** ops.tanh(frequency), self.places)
         # Time counts from the middle of the clip, so that a longer clip grows at both ends.
         time = ops.arange(frames, dtype="float32")[:, None] - (frames - 1) / 2
         waves = ops.sin(frequency[:, None] * time + np.pi * phase[:, None])
-        waves = self.height * (1 + amplitude[:, None]) * waves
+        waves = ops.multiply((1 + amplitude[:, None]) * waves, self.height)
         still = ops.repeat(self.still(h)[:, None], frames, axis=1)
         return ops.concatenate([ops.cast(waves, still.dtype), still], axis=-1)
 
