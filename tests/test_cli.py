@@ -16,7 +16,7 @@ from vgzoo import _quiet, cli, hub, models, registry, video
 
 SIZES = dict(frames=4, height=16, width=16, widths=[8, 8], discriminator_widths=[8, 8])
 COMMAND = [sys.executable, "-m", "vgzoo.cli"]
-VERBS = ("list", "info", "generate", "train", "push", "bench")
+VERBS = ("list", "info", "generate", "train", "evaluate", "push", "bench")
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_generate_from_a_folder(saved, tmp_path, monkeypatch, run):
         ("generate", "Missing argument"),
         ("generat tiny", "No such command 'generat'"),
         ("info tinny", "did you mean 'tiny'"),
-        ("train nothing --out run", "no recipe 'nothing'; there are: r3gan-mnist"),
+        ("train nothing --out run", "no recipe 'nothing'; there are: clip-encoder, digit-reader"),
         ("train r3gan-mnist --out run --minutes 0", "--minutes must be more than 0"),
         ("train r3gan-mnist --out run --steps -3", "--steps must be more than 0"),
         ("train r3gan-mnist", "Missing option '--out'"),

@@ -11,13 +11,21 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import TINY, clip_batch, scramble
+from tiny import TINY, scramble, shown, training_batch
 
 from vgzoo import hub, models, registry
 from vgzoo.errors import UnknownModelError, VgzooError
+from vgzoo.train.truths import patterns
 
 every_architecture = pytest.mark.parametrize("arch", models.architectures())
+every_generator = pytest.mark.parametrize(
+    "arch", [a for a in models.architectures() if "generate" in models.model_class(a).tasks]
+)
+every_judge = pytest.mark.parametrize(
+    "arch", [a for a in models.architectures() if models.model_class(a).family == "judge"]
+)
 every_model = pytest.mark.parametrize("name", registry.list_models())
+every_bundled_generator = pytest.mark.parametrize("name", registry.list_models(task="generate"))
 
 
 def build(arch: str, **options):
@@ -36,13 +44,26 @@ def weights(model) -> dict[str, np.ndarray]:
 
 
 def fit(model, arch: str, batches: int = 2, **options):
-    return model.fit(clip_batch(TINY[arch], 4 * batches), batch_size=4, verbose=0, **options)
+    data = training_batch(arch, TINY[arch], 4 * batches)
+    return model.fit(data, batch_size=4, verbose=0, **options)
+
+
+def changed(batch, change):
+    """A training batch with other clips."""
+    return batch | {"clip": change(batch["clip"])} if isinstance(batch, dict) else change(batch)
 
 
 def assert_same_clips(a: np.ndarray, b: np.ndarray) -> None:
     """Equal but for rounding: sums in another order may cross a half."""
     assert a.shape == b.shape
     assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
+
+
+def assert_same(a: np.ndarray, b: np.ndarray) -> None:
+    """Clips, or what judges see."""
+    if a.dtype == np.uint8:
+        return assert_same_clips(a, b)
+    np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max())
 
 
 # -- configuration -------------------------------------------------------------------------
@@ -101,20 +122,20 @@ def test_weights_are_saved_and_read_back(arch, tmp_path):
     model.save_weights(tmp_path / "tiny.weights.h5")
     copy = models.build(arch, **TINY[arch])
     copy.load_weights(tmp_path / "tiny.weights.h5")
-    assert_same_clips(copy.generate(2), model.generate(2))
+    assert_same(shown(copy), shown(model))
 
 
 @every_architecture
 def test_a_saved_folder_gives_the_same_clips(arch, tmp_path):
     model = build(arch)
     hub.save(model, tmp_path / "tiny")
-    assert_same_clips(hub.load(tmp_path / "tiny").generate(2, seed=3), model.generate(2, seed=3))
+    assert_same(shown(hub.load(tmp_path / "tiny"), seed=3), shown(model, seed=3))
 
 
 # -- generation ----------------------------------------------------------------------------
 
 
-@every_architecture
+@every_generator
 def test_generate_gives_clips_as_specified(arch):
     model = build(arch)
     clips = model.generate(3)
@@ -123,7 +144,7 @@ def test_generate_gives_clips_as_specified(arch):
     assert np.ptp(clips) > 10
 
 
-@every_architecture
+@every_generator
 def test_a_clip_depends_on_its_seed_and_number_alone(arch):
     model = build(arch)
     clips = model.generate(7, seed=5)
@@ -135,13 +156,13 @@ def test_a_clip_depends_on_its_seed_and_number_alone(arch):
     assert np.abs(model.generate(1, seed=6)[0].astype(int) - clips[0]).max() > 10
 
 
-@every_architecture
+@every_generator
 def test_temperature_zero_gives_one_clip_for_all(arch):
     clips = build(arch).generate(3, temperature=0)
     assert_same_clips(clips[1:], clips[:-1])
 
 
-@every_architecture
+@every_generator
 def test_generate_leaves_global_random_state_alone(arch):
     model = build(arch)
 
@@ -154,7 +175,7 @@ def test_generate_leaves_global_random_state_alone(arch):
     assert after(lambda: model.generate(2)) == after(lambda: None)
 
 
-@every_architecture
+@every_generator
 def test_bad_arguments_get_one_line(arch):
     model = build(arch)
     bad = [
@@ -172,13 +193,39 @@ def test_bad_arguments_get_one_line(arch):
         assert next(iter(arguments)) in str(caught.value)
 
 
+@every_judge
+def test_a_judge_does_not_generate(arch):
+    with pytest.raises(VgzooError, match="does not generate; its tasks are"):
+        build(arch).generate(1)
+
+
+@every_judge
+def test_what_a_judge_sees_does_not_depend_on_the_batch(arch):
+    model = build(arch)
+    clips = training_batch(arch, TINY[arch], 5)["clip"]
+    seen = model.features(clips)
+    assert_same(model.features(clips, batch_size=2), seen)
+    assert_same(model.features((clips / 255).astype("float32")), seen)
+    assert_same(model.features(clips[0]), seen[:1])
+    assert np.abs(seen[0] - seen[1]).max() > 1e-3
+
+
+@every_judge
+def test_a_judge_without_the_truth_gets_one_line(arch):
+    model = build(arch)
+    model.compile()
+    with pytest.raises(VgzooError, match="trains on {") as caught:
+        model.evaluate(training_batch(arch, TINY[arch])["clip"], verbose=0)
+    assert "\n" not in str(caught.value)
+
+
 @every_architecture
 def test_bad_clips_get_one_line(arch):
     model = build(arch)
     model.compile()
-    batch = clip_batch(TINY[arch])
+    batch = training_batch(arch, TINY[arch])
     with pytest.raises(VgzooError, match="trains on clips") as caught:
-        model.evaluate(batch[:, :, :-1], verbose=0)
+        model.evaluate(changed(batch, lambda clip: clip[:, :, :-1]), verbose=0)
     assert "\n" not in str(caught.value)
     with pytest.raises(VgzooError, match="loss"):
         model.compile(loss="mse")
@@ -205,9 +252,11 @@ def test_compile_and_fit_without_arguments_train_every_part(arch):
 
 @every_architecture
 def test_fit_takes_float_clips_and_tf_data_too(arch):
-    batch = clip_batch(TINY[arch])
+    batch = training_batch(arch, TINY[arch])
     losses = []
-    for data in (batch, (batch / 255).astype("float32"), {"clip": batch, "label": np.zeros(4)}):
+    kinds = [batch, changed(batch, lambda clip: (clip / 255).astype("float32"))]
+    kinds += [] if isinstance(batch, dict) else [{"clip": batch, "label": np.zeros(4)}]
+    for data in kinds:
         model = build(arch)
         model.compile()
         dataset = tf.data.Dataset.from_tensor_slices(data).batch(4)
@@ -218,7 +267,7 @@ def test_fit_takes_float_clips_and_tf_data_too(arch):
 @every_architecture
 def test_every_parameter_gets_a_gradient(arch):
     model = build(arch)
-    batch = clip_batch(TINY[arch])
+    batch = training_batch(arch, TINY[arch])
     with tf.GradientTape() as tape:
         loss = model.compute_loss(batch)
     gradients = tape.gradient(loss, model.trainable_variables)
@@ -234,11 +283,11 @@ def test_training_noise_counts_from_zero(arch):
     assert [int(model.next_noise_step()) for _ in range(3)] == [0, 1, 2]
 
 
-@every_architecture
+@every_generator
 def test_each_step_draws_noise_of_its_own(arch):
     model = build(arch)
     model.compile()
-    batch = clip_batch(TINY[arch])
+    batch = training_batch(arch, TINY[arch])
     losses = [model.evaluate(batch, verbose=0, return_dict=True)["loss"] for _ in range(2)]
     assert losses[0] != losses[1]
 
@@ -248,8 +297,8 @@ def test_mixed_bfloat16_trains_and_generates(arch):
     model = build(arch, dtype="mixed_bfloat16")
     assert keras.config.dtype_policy().name == "float32"
     assert {v.dtype for v in model.trainable_variables} == {"float32"}
-    full = build(arch).generate(2)
-    assert np.abs(model.generate(2).astype(int) - full).mean() < 4
+    full = shown(build(arch)).astype(float)
+    assert np.abs(shown(model) - full).mean() < 0.02 * np.ptp(full)
     model.compile()
     assert np.isfinite(fit(model, arch, batches=1).history["loss"]).all()
 
@@ -271,7 +320,7 @@ import numpy as np
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from tiny import TINY, clip_batch
+from tiny import TINY, training_batch
 from vgzoo import models
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -280,13 +329,15 @@ for arch in models.architectures():
         model = models.build(arch, **TINY[arch])
         model.compile()
     before = [v.numpy() for v in model.trainable_variables]
-    history = model.fit(clip_batch(TINY[arch], 8), batch_size=4, epochs=2, verbose=0)
+    data = training_batch(arch, TINY[arch], 8)
+    history = model.fit(data, batch_size=4, epochs=2, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     assert any((v.numpy() != b).any() for v, b in zip(model.trainable_variables, before))
     for variable in model.trainable_variables:
         copies = [v.numpy() for v in strategy.experimental_local_results(variable.value)]
         assert len(copies) == 2 and (copies[0] == copies[1]).all(), variable.path
-    assert int(model.noise_step.numpy()) == 4, "one number for each step, not for each replica"
+    drawn = 0 if model.family == "judge" else 4
+    assert int(model.noise_step.numpy()) == drawn, "one number for each step, not for each replica"
 print("trained")
 """
 
@@ -311,7 +362,7 @@ def _environment_with_tests() -> dict[str, str]:
 # -- bundled models ------------------------------------------------------------------------
 
 
-@every_model
+@every_bundled_generator
 def test_bundled_model_gives_its_golden_clips(name):
     with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
         wanted, tolerance = golden["clips"], float(golden["tolerance"])
@@ -319,6 +370,16 @@ def test_bundled_model_gives_its_golden_clips(name):
     assert clips.shape == wanted.shape and clips.dtype == wanted.dtype == np.uint8
     assert np.abs(clips.astype(int) - wanted).mean() <= tolerance
     assert np.ptp(wanted) > 100, "a golden output that shows nothing proves nothing"
+
+
+@pytest.mark.parametrize("name", registry.list_models(family="judge"))
+def test_bundled_judge_gives_its_golden_features(name):
+    judge = bundled(name)
+    with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
+        wanted, tolerance = golden["features"], float(golden["tolerance"])
+        clips = patterns(int(golden["n"]), seed=int(golden["seed"]), **judge.clip_spec)
+    np.testing.assert_allclose(judge.features(clips), wanted, atol=tolerance * np.ptp(wanted))
+    assert np.abs(wanted[0] - wanted[1]).max() > tolerance
 
 
 @every_model
@@ -329,7 +390,7 @@ def test_bundled_model_is_what_its_entry_says(name):
     assert_config_round_trips(model)
 
 
-@every_model
+@every_bundled_generator
 def test_clips_of_a_bundled_model_do_not_depend_on_the_batch(name):
     model = bundled(name)
     clips = model.generate(3, seed=1)
@@ -340,14 +401,13 @@ def test_clips_of_a_bundled_model_do_not_depend_on_the_batch(name):
 @every_model
 def test_bundled_model_is_fine_tuned_and_saved(name, tmp_path):
     model = hub.load(name)
-    batch = {
-        "clip": np.random.default_rng(0).integers(0, 256, (4, *model.clip_spec.values()), "uint8")
-    }
+    batch = training_batch(model.arch, model.get_config())
+    batch = batch if isinstance(batch, dict) else {"clip": batch}
     before = weights(model)
     model.compile(keras.optimizers.SGD(1e-3, gradient_accumulation_steps=2))
     history = model.fit(tf.data.Dataset.from_tensor_slices(batch).batch(2), verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     assert any((v != before[k]).any() for k, v in weights(model).items())
     hub.save(model, tmp_path / "tuned")
-    again = hub.load(tmp_path / "tuned").generate(1)
-    assert np.abs(again.astype(int) - model.generate(1)).mean() < 0.1
+    again, now = shown(hub.load(tmp_path / "tuned")), shown(model)
+    assert np.abs(again.astype(float) - now).mean() < 1e-3 * np.ptp(now)

@@ -17,7 +17,27 @@ TINY = {
         "objects": 2,
         "waves": 4,
         "penalty_stride": 2,
-    }
+    },
+    "digit_reader": {
+        "frames": 6,
+        "height": 16,
+        "width": 16,
+        "digit": 8,
+        "stem": 4,
+        "filters": 6,
+        "blocks": 1,
+    },
+    "clip_encoder": {
+        "frames": 6,
+        "height": 16,
+        "width": 16,
+        "channels": 3,
+        "stem": 4,
+        "widths": (4, 6, 8),
+        "head": 8,
+        "contents": 5,
+        "motions": 4,
+    },
 }
 
 
@@ -52,6 +72,28 @@ def clip_batch(kwargs: dict, count: int = 4, seed: int = 0) -> np.ndarray:
     """A uint8 batch of random clips that a model with these constructor arguments trains on."""
     shape = (count, *(kwargs[k] for k in ("frames", "height", "width")), kwargs.get("channels", 1))
     return np.random.default_rng(seed).integers(0, 256, shape, "uint8")
+
+
+def training_batch(arch: str, kwargs: dict, count: int = 4, seed: int = 0):
+    """What a model of an architecture trains on: random clips and, for a judge, their truth."""
+    clip = clip_batch(kwargs, count, seed)
+    rng = np.random.default_rng(seed)
+    if arch == "digit_reader":
+        room = kwargs.get("height", 64) - kwargs.get("digit", 28)
+        path = rng.integers(0, room + 1, (count, 2, clip.shape[1], 2)).astype("int32")
+        return {"clip": clip, "label": rng.integers(0, 10, (count, 2), "int32"), "path": path}
+    if arch == "clip_encoder":
+        content = np.eye(kwargs.get("contents", 30), dtype="float32")[np.arange(count) % 5]
+        motion = rng.normal(size=(count, 3, kwargs.get("motions", 16))).astype("float32")
+        return {"clip": clip, "content": content, "motion": motion, "known": motion * 0 + 1}
+    return clip
+
+
+def shown(model, n: int = 2, seed: int = 0) -> np.ndarray:
+    """What a model is there for: the clips that it makes, or what a judge sees in some."""
+    if "generate" in model.tasks:
+        return model.generate(n, seed=seed)
+    return model.features(clip_batch(model.clip_spec, n, seed))
 
 
 def scramble(model, seed: int = 0, scale: float = 0.3) -> None:

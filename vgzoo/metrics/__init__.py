@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from vgzoo.metrics.bits_per_dim import BitsPerDim, dequantise
     from vgzoo.metrics.codecs import CodecBitsPerDim
     from vgzoo.metrics.digits import MovingDigits
-    from vgzoo.metrics.evaluate import evaluate
     from vgzoo.metrics.fcd import FCD
     from vgzoo.metrics.flicker import TemporalFlicker
     from vgzoo.metrics.frame_mae import FrameMAE
@@ -47,7 +46,6 @@ _HOME = {
     "TemporalFlicker": "flicker",
     "WarpError": "warp_error",
     "dequantise": "bits_per_dim",
-    "evaluate": "evaluate",
     "frechet_distance": "frechet",
 }
 
@@ -69,7 +67,6 @@ __all__ = [
     "TemporalFlicker",
     "WarpError",
     "dequantise",
-    "evaluate",
     "frechet_distance",
 ]
 

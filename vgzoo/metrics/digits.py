@@ -91,10 +91,13 @@ class MovingDigits(HostMetric):
         clips = np.asarray(clips)
         clips = clips if clips.ndim == 5 else clips[None]
         for start in range(0, len(clips), 32):  # a clip's maps have as many numbers as itself, ×2.5
-            found = read(self.reader.heatmaps(clips[start : start + 32]))
-            self.pairs = np.concatenate([self.pairs, found["pair"]])
-            self.confidences = np.concatenate([self.confidences, found["confidence"]])
-            self.valid = np.concatenate([self.valid, valid(found["track"], found["seen"])])
+            self.add(read(self.reader.heatmaps(clips[start : start + 32])))
+
+    def add(self, found: dict[str, np.ndarray]) -> None:
+        """Takes what `read` found in more clips."""
+        self.pairs = np.concatenate([self.pairs, found["pair"]])
+        self.confidences = np.concatenate([self.confidences, found["confidence"]])
+        self.valid = np.concatenate([self.valid, valid(found["track"], found["seen"])])
 
     def result(self) -> dict[str, float]:
         """The figures so far.

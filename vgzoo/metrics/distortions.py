@@ -11,7 +11,7 @@ from vgzoo.errors import VgzooError
 LEVELS: dict[str, tuple[float, ...]] = {
     "blur": (0.5, 1, 2, 4),  # standard deviation of a Gaussian, in pixels
     "noise": (8, 16, 32, 64),  # standard deviation of a Gaussian, in steps of 1/255
-    "shuffle": (2, 4, 8, 16),  # frames, one after the other, whose order is drawn anew
+    "shuffle": (0.25, 0.5, 0.75, 1),  # share of the frames that change places
     "freeze": (0.25, 0.5, 0.75, 1),  # share of the clip, at its end, that stands still
     "jitter": (1, 2, 4, 8),  # pixels by which a frame may be off, in both directions
     "speed": (1.25, 1.5, 2, 3),  # times the right speed
@@ -67,7 +67,7 @@ def distort(
         held = np.minimum(np.arange(frames), max(0, frames - 1 - round(level * frames)))
         return clips[:, held]
     if kind == "shuffle":
-        return _shuffled(clips, int(level), seed, start)
+        return _shuffled(clips, level, seed, start)
     return _jittered(clips, int(level), seed, start)
 
 
@@ -103,13 +103,14 @@ def independent_pixels(clips: np.ndarray, seed: int = 0) -> np.ndarray:
     return out.reshape(clips.shape)
 
 
-def _shuffled(clips: np.ndarray, width: int, seed: int, start: int) -> np.ndarray:
-    """Frames in a new order within each run of `width`."""
+def _shuffled(clips: np.ndarray, share: float, seed: int, start: int) -> np.ndarray:
+    """Frames drawn at random go each to the next one's place: none of them stays."""
     batch, frames = clips.shape[:2]
-    keys = random.uniform_rows(seed, start, batch, frames) + np.arange(frames) // width
-    if width == 2:  # of two frames each second pair would be in order
-        keys = np.broadcast_to(np.arange(frames) ^ 1, (batch, frames))
-    return clips[np.arange(batch)[:, None], np.argsort(keys, axis=1)]
+    chosen = np.argsort(random.uniform_rows(seed, start, batch, frames), axis=1)
+    chosen = chosen[:, : round(share * frames)]
+    order = np.tile(np.arange(frames), (batch, 1))
+    np.put_along_axis(order, chosen, np.roll(chosen, 1, axis=1), axis=1)
+    return clips[np.arange(batch)[:, None], order]
 
 
 def _jittered(clips: np.ndarray, reach: int, seed: int, start: int) -> np.ndarray:

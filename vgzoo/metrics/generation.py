@@ -113,7 +113,7 @@ def run(dataset: str, make, spec: dict[str, int], n: int, seed: int) -> dict:
             "real": judged(other),
             "real, blurred": judged(distortions.blurred(other, 1.0)),
             "real, shuffled": judged(
-                distortions.distort(other, "shuffle", frames, frames=frames, seed=seed)
+                distortions.distort(other, "shuffle", 1, frames=frames, seed=seed)
             ),
             "independent pixels": judged(distortions.independent_pixels(other, seed)),
         },
