@@ -103,9 +103,9 @@ def bench(
         # The machine may be busier at one moment than at another: the peak is sought twice.
         peak = _matmul_gflops(compute_dtype, seconds / 2)
         rows = [_generation(model, batch, seconds) for batch in batch_sizes]
-        training = _training(model, train_batch, seconds)
+        step = training(model, train_batch, seconds)
         peak = max(peak, _matmul_gflops(compute_dtype, seconds / 2))
-        reports[policy] = _report(policy, peak, rows, training)
+        reports[policy] = _report(policy, peak, rows, step)
     best = max(reports.values(), key=lambda report: report["frames_per_s"])
     return {
         "name": model.name,
@@ -166,7 +166,12 @@ def _generation(model: "VideoModel", batch: int, seconds: float) -> dict:
     }
 
 
-def _training(model: "VideoModel", batch: int, seconds: float) -> dict:
+def training(model: "VideoModel", batch: int, seconds: float) -> dict:
+    """Times the training step of a model, on a batch that lies in memory; this trains the model.
+
+    Returns:
+        `train_batch`, `train_clips_per_s` and `train_gflop_per_clip`.
+    """
     shape = (batch, model.frames, model.height, model.width, model.channels)
     clip = np.random.default_rng(0).integers(0, 256, shape, "uint8")
     data = {"clip": ops.convert_to_tensor(clip)}
