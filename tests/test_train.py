@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +15,9 @@ import pytest
 from safetensors.numpy import load_file
 
 import vgzoo
-from vgzoo import data, hub
+from vgzoo import bench, data, hub
 from vgzoo.errors import UnknownModelError, VgzooError
-from vgzoo.train import checkpoint, names, recipes, train, truths
+from vgzoo.train import checkpoint, export, names, recipes, train, truths
 
 RECIPE = {
     "arch": "r3gan",
@@ -43,6 +44,9 @@ RECIPE = {
     "sample_epochs": 3,
     "fps": 8,
 }
+
+
+FLAT = {"peak": 1e-2, "warmup_steps": 0, "final": 1e-2}
 
 
 @pytest.fixture
@@ -77,13 +81,31 @@ def test_leaves_a_weights_folder_that_loads(recipe, tmp_path):
         np.testing.assert_array_equal(clips, golden["clips"])
     record = json.loads((tmp_path / "run" / "tiny" / "train.json").read_text())
     assert record["recipe"] == RECIPE and record["clips"] == 72
+    assert record["flops"] == sum(counted_by_hand(tmp_path / "run"))
     assert (tmp_path / "run" / "tiny" / "sample.gif").stat().st_size > 0
     with open(tmp_path / "run" / "log.csv") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [2, 4, 6, 8, 10, 12]
     assert {"margin", "r1", "r2", "loss", "clips_per_s"} <= rows[0].keys()
+    for beside in ("log.csv", "curves.png"):
+        ours = (tmp_path / "run" / "tiny" / beside).read_bytes()
+        assert ours == (tmp_path / "run" / beside).read_bytes() and len(ours) < 2**20
     strips = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
     assert strips == ["0000006.png", "0000012.png"]
+
+
+def counted_by_hand(out):
+    """Operations of each stage: those of its step times its steps."""
+    counts = json.loads((out / "flops.json").read_text())
+    assert counts.keys() == {"0", "1"}
+    model = vgzoo.models.build("r3gan", **RECIPE["kwargs"])
+    model.compile()
+    model.optimizer.build(model.trainable_variables)
+    for i, stage in enumerate(RECIPE["stages"]):
+        clip = np.zeros((stage["batch_size"], stage["frames"], 16, 16, 1), "uint8")
+        step = bench.flops(model.train_step, ({"clip": keras.ops.convert_to_tensor(clip)},))
+        assert 1e5 < step == counts[str(i)]
+        yield step * stage["steps"]
 
 
 def test_scalars_and_strips_reach_tensorboard(recipe, tmp_path):
@@ -105,15 +127,18 @@ def test_stopped_and_resumed_is_the_same_as_uninterrupted(recipe, tmp_path):
 
 
 def test_killed_and_resumed_is_the_same_as_uninterrupted(recipe, tmp_path):
+    # Steps enough that the kill falls before the last.
+    first, second = RECIPE["stages"]
+    change(recipe, stages=[first, second | {"steps": 34}])
     code = f"from vgzoo.train import train; train({str(recipe)!r}, out={str(tmp_path / 'b')!r})"
     process = subprocess.Popen([sys.executable, "-c", code], env=dict(os.environ))
     begin = time.monotonic()
     while (checkpoint.read_metadata(tmp_path / "b") or (0, {}))[0] < 4:
-        assert process.poll() is None and time.monotonic() - begin < 120
+        assert process.poll() is None and time.monotonic() - begin < 300
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert checkpoint.read_metadata(tmp_path / "b")[0] < 12
+    assert checkpoint.read_metadata(tmp_path / "b")[0] < 40
     train(recipe, out=tmp_path / "b", resume=True, verbose=0)
     train(recipe, out=tmp_path / "whole", verbose=0)
     assert_same_weights(tmp_path / "whole", tmp_path / "b")
@@ -131,7 +156,7 @@ def test_a_run_is_not_overwritten_by_another(recipe, tmp_path):
 
 def test_minutes_end_a_run_early_and_keep_it(recipe, tmp_path):
     done = train(recipe, out=tmp_path / "run", minutes=0.01, verbose=0)
-    assert not done["finished"]
+    assert not done["finished"] and (tmp_path / "run" / "tiny" / "train.json").is_file()
     assert checkpoint.read_metadata(tmp_path / "run")[0] == done["step"]
 
 
@@ -164,6 +189,9 @@ def test_bad_recipes_get_one_line(recipe, tmp_path):
     change(recipe, colour=1)
     with pytest.raises(VgzooError, match="unknown field 'colour'"):
         train(recipe, out=tmp_path / "run")
+    change(recipe, gradient_accumulation_steps=3)
+    with pytest.raises(VgzooError, match="must be at least 2 and divide epoch_steps=2, not 3"):
+        train(recipe, out=tmp_path / "run")
     change(recipe, epoch_steps=4)
     with pytest.raises(VgzooError, match="must be a multiple of epoch_steps=4, not 6"):
         train(recipe, out=tmp_path / "run")
@@ -195,6 +223,56 @@ def test_the_schedule_warms_up_and_falls(recipe):
     assert float(rate(0)) == 0
     assert float(rate(2)) == pytest.approx(2e-4)
     assert float(rate(12)) == pytest.approx(5e-5)
+
+
+def test_accumulated_gradients_take_the_step_of_a_larger_batch(recipe):
+    """Two batches of four move the weights as one of eight, and only with the second."""
+    change(recipe, gradient_accumulation_steps=2, learning_rate=RECIPE["learning_rate"] | FLAT)
+    _, content = recipes.read(recipe)
+
+    def weights_after(optimizer, *gradients):
+        variable = keras.Variable([1.0, -2.0, 3.0])
+        optimizer.build([variable])
+        states = []
+        for gradient in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+            states.append(keras.ops.convert_to_numpy(variable))
+        return states, keras.ops.convert_to_numpy(optimizer._model_variables_moving_average[0])
+
+    model = vgzoo.models.build("r3gan", **content["kwargs"])
+    one, other = np.float32([1, 2, -3]), np.float32([3, -1, -1])
+    accumulated = weights_after(recipes.optimizer(content, model), one, other)
+    plain = weights_after(
+        recipes.optimizer(RECIPE | {"learning_rate": content["learning_rate"]}, model),
+        (one + other) / 2,
+    )
+    np.testing.assert_array_equal(accumulated[0][0], [1, -2, 3])
+    np.testing.assert_allclose(accumulated[0][1], plain[0][0], rtol=1e-6)
+    assert not np.allclose(accumulated[0][1], [1, -2, 3], atol=1e-5)
+
+
+def test_a_recipe_in_bfloat16_with_accumulation_is_resumed(recipe, tmp_path):
+    change(recipe, dtype="mixed_bfloat16", gradient_accumulation_steps=2)
+    train(recipe, out=tmp_path / "run", steps=2, verbose=0)
+    done = train(recipe, out=tmp_path / "run", steps=4, resume=True, verbose=0)
+    assert done["step"] == 4
+    kept = load_file(tmp_path / "run" / checkpoint.FILE)
+    assert any("gradient_accumulator" in key for key in kept)
+    assert {v.dtype.name for k, v in kept.items() if "model/" in k} == {"float32", "int32"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [
+        ("mnist", "CC-BY-SA-3.0"),
+        ("cifar10", "unspecified by its authors"),
+        ("imagenette", "Apache-2.0.*non-commercial research"),
+        ("mnist+cifar10", "CC-BY-SA-3.0; unspecified"),
+        ("my/videos", "^unspecified$"),
+    ],
+)
+def test_licenses_of_the_data_are_said(dataset, words):
+    assert re.search(words, export.data_license(dataset))
 
 
 def test_average_is_put_back(recipe, tmp_path):

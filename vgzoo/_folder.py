@@ -18,7 +18,7 @@ from vgzoo._schema import FORMAT, TENSOR_FILES, problem
 from vgzoo.errors import HubError
 
 # What surrounds the weights and outlives a new `save`.
-COMPANIONS = ("metrics.json", "train.json", "golden.npz", "sample.gif")
+COMPANIONS = ("metrics.json", "train.json", "golden.npz", "sample.gif", "curves.png", "log.csv")
 FILES = ("config.json", *TENSOR_FILES.values(), "README.md", *COMPANIONS)
 
 CONFIG_LIMIT = 1 << 20  # bytes; a real one has about a thousand

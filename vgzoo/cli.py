@@ -144,24 +144,61 @@ def generate(
     print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
 
 
-@app.command(epilog="Example: vgzoo train r3gan-mnist --out runs/digits --minutes 60 --resume")
+@app.command(
+    epilog="Example: vgzoo train r3gan-mnist --out runs/digits --minutes 60 --resume. On each of "
+    "two hosts: KERAS_BACKEND=jax vgzoo train r3gan-mnist --out runs/digits --resume "
+    "--coordinator first-host:29500 --hosts 2 --host 0 (then 1)."
+)
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe, or a JSON file.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, log, samples and weights.")],
     minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
     steps: Annotated[int | None, typer.Option(help="Stop at this step of the recipe.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    devices: Annotated[
+        str | None, typer.Option(help="Those of this host to share a batch: GPU:0,GPU:1.")
+    ] = None,
+    coordinator: Annotated[
+        str | None, typer.Option(help="host:port of the first of several hosts.")
+    ] = None,
+    hosts: Annotated[int, typer.Option(help="How many hosts share a batch.")] = 1,
+    host: Annotated[int, typer.Option(help="Which of them this is, from 0.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Train a model by its recipe, in as many sittings as it takes."""
     for option, value in (("--minutes", minutes), ("--steps", steps)):
         if value is not None and not value > 0:
             raise VgzooError(f"{option} must be more than 0, not {value}")
-    _quiet.start_backend()
-    from vgzoo.train import train as run
+    several = None
+    if hosts != 1 or host or coordinator:
+        from vgzoo.train.hosts import Hosts, guard, leave
 
-    with _progress():
-        report = run(recipe, out=out, minutes=minutes, steps=steps, resume=resume)
+        if coordinator is None:
+            raise VgzooError("--hosts needs --coordinator, the host:port of the first one")
+        several = Hosts(coordinator, hosts, host)
+        guard(several)
+    try:
+        _quiet.start_backend()
+        from vgzoo.train import train as run
+
+        with _progress():
+            report = run(
+                recipe,
+                out=out,
+                minutes=minutes,
+                steps=steps,
+                resume=resume,
+                devices=devices.split(",") if devices else None,
+                hosts=several,
+            )
+    except (VgzooError, OSError) as error:
+        if several:
+            leave(_fail(str(error)))
+        raise
+    except KeyboardInterrupt:
+        if several:
+            leave(130)
+        raise
     if as_json:
         return _print_json(report)
     print(f"{report['folder']}: step {report['step']} of {report['steps']}")

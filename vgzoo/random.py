@@ -5,9 +5,10 @@ Two kinds of draw, both stateless:
 - **on the host** (`uniform_rows`, `normal_rows`): row i of a stream depends on the seed and on i
   alone, so a clip does not change with the batch it is made in, nor with the backend. Philox
   (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") can jump to any row.
-- **on the device** (`normal`, `uniform`), inside a compiled training step: folded from the seed,
-  the step and the replica, because a plain `SeedGenerator` gives every replica of a
-  `MirroredStrategy` the same noise.
+- **on the device** (`normal`, `uniform`), inside a compiled training step: folded from the seed
+  and the step. A plain `SeedGenerator` gives every replica of a `MirroredStrategy` the same noise;
+  here each takes its rows of what is drawn for the whole batch, so a step is the same however many
+  devices share it.
 """
 
 import keras
@@ -50,7 +51,8 @@ def normal(shape, *, seed: int, step, salt: int = 0):
     """Standard normal float32 tensor for one training step.
 
     Args:
-        shape: its shape; entries may be tensors on TensorFlow.
+        shape: its shape; entries may be tensors on TensorFlow. The first axis is the batch's: in
+            a replica, that of its own part.
         seed: the run's seed, a Python integer.
         step: int32 scalar tensor, the step the noise is for.
         salt: tells apart several draws of one step.
@@ -77,12 +79,15 @@ def _draw(kind: str, shape, seed: int, step, salt: int):
     if backend == "tensorflow":
         import tensorflow as tf
 
-        context = tf.distribute.get_replica_context()
-        replica = context.replica_id_in_sync_group if context is not None else 0
         key = tf.constant([first, salt], "int32")
-        for data in (*rest, step, replica):
+        for data in (*rest, step):
             key = tf.random.experimental.stateless_fold_in(key, tf.cast(data, "int32"))
-        return getattr(tf.random, f"stateless_{kind}")(shape, key)
+        draw = getattr(tf.random, f"stateless_{kind}")
+        context = tf.distribute.get_replica_context()
+        replicas = 1 if context is None else context.num_replicas_in_sync
+        if replicas == 1 or not len(shape):
+            return draw(shape, key)
+        return draw((replicas, *shape), key)[context.replica_id_in_sync_group]
     if backend == "jax":
         import jax
 

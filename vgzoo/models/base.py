@@ -99,6 +99,15 @@ class VideoModel(keras.Model):
             jit_compile = False
         super().compile(optimizer or self.default_optimizer(), jit_compile=jit_compile, **kwargs)
 
+    def _compute_loss(self, *args, **kwargs):
+        loss = super()._compute_loss(*args, **kwargs)
+        if keras.backend.backend() != "tensorflow":
+            return loss
+        import tensorflow as tf
+
+        # As Keras' own losses do: gradients are summed over replicas, and the loss is a mean.
+        return loss / tf.distribute.get_strategy().num_replicas_in_sync
+
     def end_burn_in(self) -> None:
         """Drops what only the first steps of a training need; called when a recipe is done."""
 

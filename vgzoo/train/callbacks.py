@@ -10,7 +10,8 @@ import keras
 
 from vgzoo import video
 from vgzoo.models.base import VideoModel
-from vgzoo.train import checkpoint
+from vgzoo.train import checkpoint, curves
+from vgzoo.train.distribution import Spread
 
 
 @contextlib.contextmanager
@@ -29,9 +30,9 @@ def averaged(model: VideoModel):
 class Keep(keras.callbacks.Callback):
     """Writes a checkpoint after each epoch, unless something in it is not finite."""
 
-    def __init__(self, out: Path, recipe: dict, step: int):
+    def __init__(self, out: Path, recipe: dict, step: int, spread: Spread):
         super().__init__()
-        self.out, self.recipe, self.step = out, recipe, step
+        self.out, self.recipe, self.step, self.spread = out, recipe, step, spread
 
     def on_epoch_end(self, epoch, logs=None):
         self.step += self.recipe["epoch_steps"]
@@ -41,17 +42,20 @@ class Keep(keras.callbacks.Callback):
                     f"{name} is {value} at step {self.step}; the last good checkpoint is kept in "
                     f"{self.out}: lower the learning rate, or train in float32"
                 )
-        checkpoint.save(self.out, self.model, step=self.step, recipe=self.recipe)
+        checkpoint.save(self.out, self.model, self.spread, step=self.step, recipe=self.recipe)
 
 
 class Log(keras.callbacks.Callback):
-    """Scalars to `log.csv` and, where tensorboard is installed, to event files with film strips."""
+    """Scalars to `log.csv` and, where tensorboard is installed, to event files with film strips.
 
-    def __init__(self, out: Path, recipe: dict, step: int, batch_size: int):
+    Without a folder nothing is written, though clips are made: on several hosts all must take part.
+    """
+
+    def __init__(self, out: Path | None, recipe: dict, step: int, batch_size: int):
         super().__init__()
         self.out, self.recipe, self.step, self.batch_size = out, recipe, step, batch_size
         self.begin = time.perf_counter()
-        self.events = _event_writer(out)
+        self.events = _event_writer(out) if out else None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.begin = time.perf_counter()
@@ -65,14 +69,15 @@ class Log(keras.callbacks.Callback):
             "clips_per_s": round(steps * self.batch_size / seconds, 2),
             **{k: float(v) for k, v in sorted((logs or {}).items())},
         }
-        path = self.out / "log.csv"
-        fresh = not path.exists()
-        with open(path, "a", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            if fresh:
-                writer.writeheader()
-            writer.writerow(row)
-        self._scalars(row)
+        if self.out:
+            path = self.out / curves.LOG
+            fresh = not path.exists()
+            with open(path, "a", newline="") as file:
+                writer = csv.DictWriter(file, row)
+                if fresh:
+                    writer.writeheader()
+                writer.writerow(row)
+            self._scalars(row)
         sampled = self.step % (steps * self.recipe["sample_epochs"]) == 0
         if sampled and "generate" in self.model.tasks:
             self._strip()
@@ -93,6 +98,8 @@ class Log(keras.callbacks.Callback):
         """Four clips of the averaged network, always of the same noise."""
         with averaged(self.model):
             clips = self.model.generate(4, seed=0)
+        if not self.out:
+            return
         (self.out / "samples").mkdir(exist_ok=True)
         path = video.write(self.out / "samples" / f"{self.step:07d}.png", clips, scale=1)
         if not self.events:
@@ -116,11 +123,20 @@ class Log(keras.callbacks.Callback):
 class Clock(keras.callbacks.Callback):
     """Progress with clips/s and the time left; stops the run when its minutes are over."""
 
-    def __init__(self, step: int, total: int, batch_size: int, deadline: float, verbose: int):
+    def __init__(
+        self,
+        step: int,
+        total: int,
+        batch_size: int,
+        deadline: float,
+        verbose: int,
+        spread: Spread,
+    ):
         super().__init__()
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self.step, self.batch_size, self.deadline = step, batch_size, deadline
+        self.step, self.batch_size = step, batch_size
+        self.deadline, self.spread = deadline, spread
         self.last_epoch = time.monotonic()
         self.longest = 0.0
         self.bar = Progress(
@@ -149,7 +165,8 @@ class Clock(keras.callbacks.Callback):
         now = time.monotonic()
         self.longest = max(self.longest, now - self.last_epoch)
         self.last_epoch = now
-        if now + self.longest > self.deadline:
+        # Clocks differ; all hosts must stop at the same step.
+        if self.spread.tell(lambda: now + self.longest > self.deadline):
             self.model.stop_training = True
 
 

@@ -11,34 +11,48 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from vgzoo.errors import VgzooError
+from vgzoo.train.distribution import SharedError, Spread
 
+_ALONE = Spread()
 FILE = "checkpoint.safetensors"
 
 
-class NotFinite(VgzooError):
+class NotFinite(SharedError):
     """Training ran into NaN or infinity."""
 
 
-def save(folder: Path, model: keras.Model, *, step: int, recipe: dict) -> None:
-    """Write `folder/checkpoint.safetensors` atomically.
+def save(folder: Path, model: keras.Model, spread=_ALONE, *, step: int, recipe: dict) -> None:
+    """Write `folder/checkpoint.safetensors` atomically, on the first host of a run.
 
     Raises:
         NotFinite: a variable is not finite; the checkpoint on disk stays as it was.
+        VgzooError: no room on the disk; the checkpoint on disk stays as it was.
     """
     tensors = {k: keras.ops.convert_to_numpy(v) for k, v in _variables(model).items()}
     for key, value in tensors.items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise NotFinite(f"{key} is not finite at step {step}")
+    if spread.first:
+        write(folder, tensors, {"step": str(step), "recipe": json.dumps(recipe)})
+
+
+def write(folder: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Write tensors to `folder/checkpoint.safetensors`, whole or not at all."""
     part = folder / f"{FILE}.part"
     try:
-        save_file(tensors, part, {"step": str(step), "recipe": json.dumps(recipe)})
+        save_file(tensors, part, metadata)
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, folder / FILE)
+    except (OSError, SafetensorError) as error:
+        raise VgzooError(
+            f"cannot write a checkpoint to {folder} ({error}); the last one is kept: make room, "
+            "then go on with --resume"
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -60,13 +74,18 @@ def read_metadata(folder: Path) -> tuple[int, dict] | None:
         raise VgzooError(f"{path} is damaged ({error}): remove it to start anew") from error
 
 
-def restore(folder: Path, model: keras.Model) -> None:
-    """Fill a compiled model and its optimizer from the checkpoint of a folder."""
+def restore(folder: Path, model: keras.Model, spread=_ALONE) -> None:
+    """Fill a compiled model and its optimizer from the checkpoint in the first host's folder."""
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    with safe_open(folder / FILE, "numpy") as file:
-        for key, variable in _variables(model).items():
-            variable.assign(file.get_tensor(key))
+    variables = _variables(model)
+    if spread.first:
+        with safe_open(folder / FILE, "numpy") as file:
+            values = [file.get_tensor(key) for key in variables]
+    else:
+        values = [np.zeros(v.shape, v.dtype) for v in variables.values()]
+    for variable, value in zip(variables.values(), spread.share(values), strict=True):
+        variable.assign(value)
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:

@@ -9,6 +9,11 @@ ema_momentum    of the weight average that is kept in the end
 epoch_steps     steps between two lines of the log; a checkpoint is written with each
 sample_epochs   epochs between two film strips
 fps             of the samples
+
+May be left out:
+gradient_accumulation_steps
+                the weights change once in so many steps, by the mean of their gradients; a step is
+                still one batch, for the schedule, the average and the log too
 """
 
 import json
@@ -16,7 +21,9 @@ from pathlib import Path
 
 import keras
 
+from vgzoo import data, models
 from vgzoo.errors import UnknownModelError, VgzooError
+from vgzoo.train import truths
 
 _FOLDER = Path(__file__).with_suffix("")
 _FIELDS = {
@@ -32,6 +39,7 @@ _FIELDS = {
     "sample_epochs": int,
     "fps": int,
 }
+_OPTIONAL = {"gradient_accumulation_steps": int}
 _STAGE = ("steps", "frames", "size", "batch_size")
 
 
@@ -58,12 +66,20 @@ def read(recipe: str | Path) -> tuple[str, dict]:
         content = json.loads(path.read_text())
     except ValueError as error:
         raise VgzooError(f"{path} is not JSON: {error}") from error
-    for field in sorted(_FIELDS.keys() ^ content.keys()):
+    for field in sorted(_FIELDS.keys() ^ (content.keys() - _OPTIONAL.keys())):
         word = "lacks" if field in _FIELDS else "has the unknown field"
         raise VgzooError(f"{path} {word} {field!r}")
-    for field, kind in _FIELDS.items():
-        if not isinstance(content[field], kind):
+    for field, kind in (_FIELDS | _OPTIONAL).items():
+        if field in content and not isinstance(content[field], kind):
             raise VgzooError(f"{path}: {field} must be {kind.__name__}, not {content[field]!r}")
+    accumulation = content.get("gradient_accumulation_steps", 2)
+    if accumulation < 2 or (
+        "gradient_accumulation_steps" in content and content["epoch_steps"] % accumulation
+    ):
+        raise VgzooError(
+            f"{path}: gradient_accumulation_steps must be at least 2 and divide epoch_steps="
+            f"{content['epoch_steps']}, not {accumulation}; leave it out for none"
+        )
     for stage in content["stages"]:
         if sorted(stage) != sorted(_STAGE) or not all(
             isinstance(value, int) and value > 0 for value in stage.values()
@@ -92,6 +108,33 @@ def clips_seen(recipe: dict, step: int) -> int:
     return clips
 
 
+def clips(recipe: dict, stage: dict, *, start: int, steps: int, shard: tuple[int, int] = (0, 1)):
+    """The clips of some steps of a stage, as `vgzoo.data.clips` gives them.
+
+    Args:
+        recipe, stage: what is trained, and which of its stages.
+        start: number of the first clip.
+        steps: how many batches.
+        shard: (index, hosts): of each batch, this host's part.
+    """
+    name, (_, hosts) = recipe["dataset"], shard
+    options = {
+        "frames": stage["frames"],
+        "size": stage["size"],
+        "batch_size": stage["batch_size"] // hosts,
+        "seed": recipe["seed"],
+        "start": start,
+        "count": steps * stage["batch_size"],
+    }
+    if models.model_class(recipe["arch"]).family == "judge":
+        if hosts > 1:
+            raise VgzooError(f"{recipe['arch']} trains on one host: its clips are not divided")
+        return truths.clips(name, "train", **options)
+    if name not in data.names():
+        options["channels"] = recipe["kwargs"].get("channels", 1)  # a folder's videos have either
+    return data.clips(name, "train", shard=shard, **options)
+
+
 def optimizer(recipe: dict, model: keras.Model) -> keras.optimizers.Optimizer:
     """The model's own optimizer, with the recipe's schedule and weight average."""
     rate = recipe["learning_rate"]
@@ -109,5 +152,6 @@ def optimizer(recipe: dict, model: keras.Model) -> keras.optimizers.Optimizer:
         "use_ema": True,
         "ema_momentum": recipe["ema_momentum"],
         "ema_overwrite_frequency": None,
+        "gradient_accumulation_steps": recipe.get("gradient_accumulation_steps"),
     }
     return type(model.default_optimizer())(**config)

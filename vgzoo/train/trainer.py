@@ -1,27 +1,17 @@
 """`train`: from a recipe to a weights folder, in as many sittings as it takes."""
 
-import csv
 import json
 import math
-import os
-import platform
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from vgzoo import card, data, hub, models, video
+from vgzoo import models
 from vgzoo.errors import VgzooError
-from vgzoo.train import callbacks, checkpoint, recipes, truths
-
-_DATA_LICENSES = {
-    "mnist": "CC-BY-SA-3.0",
-    "cifar10": "unspecified (CIFAR-10, Krizhevsky 2009)",
-    "imagenette": "ImageNet terms of access (non-commercial research)",
-}
-_GOLDEN = {"n": 2, "seed": 0, "tolerance": 1.0}
+from vgzoo.train import callbacks, checkpoint, distribution, export, recipes
 
 
 def train(
@@ -31,6 +21,8 @@ def train(
     minutes: float | None = None,
     steps: int | None = None,
     resume: bool = False,
+    devices: Sequence[str] | None = None,
+    hosts: distribution.Hosts | None = None,
     verbose: int = 1,
 ) -> dict:
     """Train a model by its recipe.
@@ -46,6 +38,9 @@ def train(
         minutes: stop after so many minutes.
         steps: stop at this step of the recipe.
         resume: go on from the checkpoint in `out`, if there is one.
+        devices: of this host, as `"GPU:0"`; all its GPUs if None. They share each batch.
+        hosts: which one of several hosts this is (JAX): each calls this with the same recipe, and
+            they share each batch. Only the first one's `out` is used.
         verbose: 1 shows a progress bar.
 
     Returns:
@@ -53,7 +48,9 @@ def train(
 
     Raises:
         UnknownModelError: no such recipe.
-        VgzooError: a checkpoint is there and `resume` is not, or the recipe has changed since.
+        VgzooError: a checkpoint is there and `resume` is not, or the recipe has changed since; a
+            batch that the devices cannot divide; no room for a checkpoint.
+        HostLost: another host died; the last checkpoint is kept.
         NotFinite: NaN or infinity; the last good checkpoint is kept.
     """
     begin = time.monotonic()
@@ -62,26 +59,17 @@ def train(
     out = Path(out).expanduser()
     total = recipes.total_steps(content)
     last = total if steps is None else min(steps, total)
-    step = _first_step(out, content, resume)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.json").write_text(json.dumps(content, indent=2) + "\n")
 
     # The policy is global while training, so that what Keras makes on the way follows it too.
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(content["dtype"])
     try:
-        model = models.build(content["arch"], seed=content["seed"], **content["kwargs"])
-        keras.utils.set_random_seed(content["seed"])
-        model.compile(recipes.optimizer(content, model))
-        if step:
-            checkpoint.restore(out, model)
-        else:
-            model.optimizer.build(model.trainable_variables)
-            checkpoint.save(out, model, step=0, recipe=content)
-        _begin_sitting(out, step)
-        for stage, start, end in _stages(content):
-            step = _run(model, content, out, stage, start, end, step, last, deadline, verbose)
-        folder = _export(model, name, content, out, step)
+        with distribution.connected(hosts):
+            with distribution.spread(devices, hosts) as spread:
+                step = _train(content, out, spread, resume, last, deadline, verbose)
+            folder = spread.tell(
+                lambda: str(export.export(_model(content), name, content, out, step))
+            )
     finally:
         keras.config.set_dtype_policy(before)
     return {
@@ -90,9 +78,48 @@ def train(
         "steps": total,
         "clips_seen": recipes.clips_seen(content, step),
         "seconds": round(time.monotonic() - begin, 1),
-        "folder": str(folder),
+        "folder": folder,
         "finished": step == total,
     }
+
+
+def _train(recipe, out, spread, resume, last, deadline, verbose) -> int:
+    """Train to step `last` or to the deadline; returns the step reached."""
+    for stage in recipe["stages"]:
+        spread.check_batch(stage["batch_size"])
+    accumulated = "gradient_accumulation_steps" in recipe
+    if accumulated and spread.devices > 1 and keras.backend.backend() == "tensorflow":
+        # Keras merges replicas inside a `tf.cond`, which `tf.distribute` refuses.
+        raise VgzooError(
+            "gradient_accumulation_steps does not go with several devices under TensorFlow: take "
+            "one, or KERAS_BACKEND=jax"
+        )
+    step, theirs = spread.tell(lambda: [_begin(out, recipe, resume), recipe])
+    _refuse_change(theirs, recipe, "the first host has another recipe than this one")
+    model = _model(recipe)
+    if not step:
+        checkpoint.save(out, model, spread, step=0, recipe=recipe)
+    for stage, start, end in _stages(recipe):
+        step = _run(model, recipe, out, spread, stage, start, end, step, last, deadline, verbose)
+    return step
+
+
+def _model(recipe: dict):
+    """The recipe's model with its first weights, compiled, its optimizer built."""
+    keras.utils.set_random_seed(recipe["seed"])
+    model = models.build(recipe["arch"], seed=recipe["seed"], **recipe["kwargs"])
+    model.compile(recipes.optimizer(recipe, model))
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _begin(out: Path, recipe: dict, resume: bool) -> int:
+    """The step to go on from; notes what is begun, and on what."""
+    step = _first_step(out, recipe, resume)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "recipe.json").write_text(json.dumps(recipe, indent=2) + "\n")
+    _begin_sitting(out, step)
+    return step
 
 
 def _first_step(out: Path, recipe: dict, resume: bool) -> int:
@@ -104,13 +131,19 @@ def _first_step(out: Path, recipe: dict, resume: bool) -> int:
         raise VgzooError(
             f"{out} holds a run at step {step}: go on with resume (--resume) or take another folder"
         )
-    changed = [k for k in sorted(before.keys() | recipe.keys()) if before.get(k) != recipe.get(k)]
-    if changed:
-        what = "; ".join(f"{k} was {before.get(k)!r}, is {recipe.get(k)!r}" for k in changed)
-        raise VgzooError(
-            f"the recipe has changed since {out} was begun ({what}): take another folder"
-        )
+    _refuse_change(before, recipe, f"the recipe has changed since {out} was begun")
     return step
+
+
+def _refuse_change(before: dict, recipe: dict, what: str) -> None:
+    keys = sorted(before.keys() | recipe.keys())
+    changed = [
+        f"{k} was {before.get(k)!r}, is {recipe.get(k)!r}"
+        for k in keys
+        if before.get(k) != recipe.get(k)
+    ]
+    if changed:
+        raise VgzooError(f"{what} ({'; '.join(changed)}): take another folder, or that recipe")
 
 
 def _stages(recipe: dict):
@@ -120,39 +153,33 @@ def _stages(recipe: dict):
         start += stage["steps"]
 
 
-def _run(model, recipe, out, stage, start, end, step, last, deadline, verbose) -> int:
+def _run(model, recipe, out, spread, stage, start, end, step, last, deadline, verbose) -> int:
     """Train from `step` to the end of a stage; returns the step reached."""
     epoch = recipe["epoch_steps"]
     goal = min(end, -(-last // epoch) * epoch)
-    if not start <= step < goal or time.monotonic() > deadline:
+    if not start <= step < goal or spread.tell(lambda: time.monotonic() > deadline):
         return step
     # `fit` ends by putting the average in place of the weights: each stage begins from the file.
-    checkpoint.restore(out, model)
+    checkpoint.restore(out, model, spread)
     model.make_train_function(force=True)  # the last stage's was traced for other shapes
     batch = stage["batch_size"]
-    make = truths.clips if model.family == "judge" else data.clips
-    clips = make(
-        recipe["dataset"],
-        "train",
-        frames=stage["frames"],
-        size=stage["size"],
-        batch_size=batch,
-        seed=recipe["seed"],
-        start=recipes.clips_seen(recipe, step),
-        count=(end - step) * batch,
-    )
-    keep = callbacks.Keep(out, recipe, step)
+    total = recipes.total_steps(recipe)
+    keep = callbacks.Keep(out, recipe, step, spread)
+    log = callbacks.Log(out if spread.first else None, recipe, step, batch)
+    clock = callbacks.Clock(step, total, batch, deadline, verbose and spread.first, spread)
     model.fit(
-        clips,
+        recipes.clips(
+            recipe,
+            stage,
+            start=recipes.clips_seen(recipe, step),
+            steps=end - step,
+            shard=spread.shard,
+        ),
         epochs=(goal - step) // epoch,
         steps_per_epoch=epoch,
         shuffle=False,  # made in random order already
         verbose=0,
-        callbacks=[
-            keep,
-            callbacks.Log(out, recipe, step, batch),
-            callbacks.Clock(step, recipes.total_steps(recipe), batch, deadline, verbose),
-        ],
+        callbacks=[keep, log, clock],
     )
     return keep.step
 
@@ -161,66 +188,12 @@ def _begin_sitting(out: Path, step: int) -> None:
     """Note on what, and with which code, the run goes on from here."""
     record = {
         "first_step": step,
-        "hardware": f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        "hardware": distribution.hardware(),
         "backend": f"{keras.backend.backend()}, keras {keras.__version__}",
         "commit": _commit(),
     }
     with open(out / "sittings.jsonl", "a") as file:
         file.write(json.dumps(record) + "\n")
-
-
-def _training_seconds(out: Path, recipe: dict) -> float:
-    """Time of all epochs, from the log: it outlives a kill."""
-    seconds = 0.0
-    with open(out / "log.csv") as file:
-        for row in csv.DictReader(file):
-            step = int(row["step"])
-            clips = recipes.clips_seen(recipe, step)
-            clips -= recipes.clips_seen(recipe, step - recipe["epoch_steps"])
-            seconds += clips / float(row["clips_per_s"])
-    return round(seconds, 1)
-
-
-def _export(model, name: str, recipe: dict, out: Path, step: int) -> Path:
-    """The averaged weights as a weights folder, with golden output and a sample."""
-    checkpoint.restore(out, model)
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    model.end_burn_in()
-    licenses = [_DATA_LICENSES[name] for name in recipe["dataset"].split("+")]
-    folder = hub.save(
-        model,
-        out / name,
-        dataset=recipe["dataset"],
-        license={"code": "Apache-2.0", "weights": "Apache-2.0", "data": "; ".join(licenses)},
-        fps=recipe["fps"],
-        half=True,
-    )
-    # What is shown and checked is what anybody loads: half precision, read back.
-    loaded = hub.load(folder, dtype="float32")
-    if model.family == "judge":
-        shown = truths.patterns(_GOLDEN["n"], seed=_GOLDEN["seed"], **model.clip_spec)
-        golden = _GOLDEN | {"tolerance": 0.01}
-        np.savez_compressed(folder / "golden.npz", features=loaded.features(shown), **golden)
-    else:
-        clips = loaded.generate(16, seed=0)
-        np.savez_compressed(folder / "golden.npz", clips=clips[: _GOLDEN["n"]], **_GOLDEN)
-        video.write(folder / "sample.gif", clips, fps=recipe["fps"], scale=1)
-    sittings = [json.loads(line) for line in (out / "sittings.jsonl").read_text().splitlines()]
-    record = {
-        "command": f"vgzoo train {name} --out DIR",
-        "commit": sittings[-1]["commit"],
-        "seed": recipe["seed"],
-        "data": recipe["dataset"],
-        "recipe": recipe,
-        "steps": step,
-        "clips": recipes.clips_seen(recipe, step),
-        "hardware": ", then ".join(dict.fromkeys(s["hardware"] for s in sittings)),
-        "backend": ", then ".join(dict.fromkeys(s["backend"] for s in sittings)),
-        "wall_s": _training_seconds(out, recipe),
-    }
-    (folder / "train.json").write_text(json.dumps(record, indent=2) + "\n")
-    (folder / "README.md").write_text(card.of(folder, f"./{name}"))
-    return folder
 
 
 def _commit() -> str:

@@ -1,0 +1,156 @@
+"""Two hosts, here two processes that talk over loopback, train as one does."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from tiny import TINY
+
+from vgzoo.errors import VgzooError
+from vgzoo.train import checkpoint, curves, train
+from vgzoo.train.distribution import Spread
+
+BOUND_S = 120  # for the others to notice that one is gone, on a machine that is busy
+
+
+@pytest.fixture
+def recipe(folder, tmp_path):
+    """Path of a recipe that takes a moment longer than it takes to kill it."""
+    import json
+
+    kwargs = {k: list(v) if isinstance(v, tuple) else v for k, v in TINY["r3gan"].items()}
+    path = tmp_path / "tiny.json"
+    path.write_text(
+        json.dumps(
+            {
+                "arch": "r3gan",
+                "kwargs": kwargs,
+                "dataset": "mnist",
+                "seed": 3,
+                "dtype": "float32",
+                "stages": [
+                    {"steps": 4, "frames": 2, "size": 16, "batch_size": 8},
+                    {"steps": 36, "frames": 6, "size": 16, "batch_size": 4},
+                ],
+                "learning_rate": {"peak": 2e-4, "warmup_steps": 2, "final": 5e-5},
+                "ema_momentum": 0.9,
+                "epoch_steps": 2,
+                "sample_epochs": 10,
+                "fps": 8,
+            }
+        )
+    )
+    return path
+
+
+class Pair:
+    """`vgzoo train` on two hosts; only the first one's folder counts."""
+
+    def __init__(self, recipe, out, log):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+        command = [sys.executable, "-m", "vgzoo.cli", "train", str(recipe), "--resume"]
+        command += ["--coordinator", coordinator, "--hosts", "2"]
+        self.log = log
+        self.processes = [
+            subprocess.Popen(
+                [*command, "--out", str(out if i == 0 else out / "other"), "--host", str(i)],
+                stdout=subprocess.DEVNULL,
+                stderr=open(f"{log}.{i}", "w"),
+            )
+            for i in (0, 1)
+        ]
+
+    def said(self, i: int) -> str:
+        with open(f"{self.log}.{i}") as file:
+            return file.read()
+
+    def kill(self, i: int, out, *, past: int) -> None:
+        """SIGKILL to one host once the run is past a step."""
+        begin = time.monotonic()
+        while (checkpoint.read_metadata(out) or (0, {}))[0] <= past:
+            assert all(p.poll() is None for p in self.processes), self.said(0) + self.said(1)
+            assert time.monotonic() - begin < 300
+            time.sleep(0.01)
+        self.processes[i].send_signal(signal.SIGKILL)
+
+    def wait(self, i: int, seconds: float) -> int:
+        try:
+            return self.processes[i].wait(seconds)
+        finally:
+            if self.processes[i].poll() is None:
+                self.processes[i].kill()
+
+
+def test_two_hosts_train_as_one_and_survive_the_loss_of_either(recipe, tmp_path):
+    out = tmp_path / "two"
+    train(recipe, out=tmp_path / "one", verbose=0)
+
+    for round, victim in enumerate((1, 0)):
+        pair = Pair(recipe, out, tmp_path / f"log{round}")
+        pair.kill(victim, out, past=4 + 8 * round)
+        survivor = 1 - victim
+        code = pair.wait(survivor, BOUND_S)
+        last = pair.said(survivor).strip().splitlines()[-1]
+        assert code == 2 and last.startswith("Error: host"), pair.said(survivor)
+        assert "--resume" in last and "checkpoint is kept" in last
+        step, _ = checkpoint.read_metadata(out)
+        assert 4 <= step < 40
+        assert not (out / "other").exists(), "the second host wrote something"
+
+    pair = Pair(recipe, out, tmp_path / "log2")
+    assert [pair.wait(i, 300) for i in (0, 1)] == [0, 0], pair.said(0) + pair.said(1)
+
+    one, two = curves.read(tmp_path / "one"), {r["step"]: r for r in curves.read(out)}
+    assert len(two) >= len(one) - 2  # a kill may fall between the checkpoint and its line
+    for row in one:
+        ours = two.get(row["step"], row)
+        for name in row.keys() - {"clips_per_s"}:
+            assert ours[name] == pytest.approx(row[name], rel=2e-2, abs=2e-3), (row["step"], name)
+    one, two = (load_file(p / "tiny" / "model.safetensors") for p in (tmp_path / "one", out))
+    for key, value in one.items():
+        np.testing.assert_allclose(two[key], value, atol=5e-3, err_msg=key)
+
+
+def test_a_mistake_of_one_host_is_told_to_the_other(recipe, tmp_path):
+    """Both hear of it at once: the second host cannot see what the first one's folder holds."""
+    train(recipe, out=tmp_path / "run", steps=2, verbose=0)
+    recipe.write_text(recipe.read_text().replace('"seed": 3', '"seed": 4'))
+    pair = Pair(recipe, tmp_path / "run", tmp_path / "log")
+    for i in (0, 1):
+        assert pair.wait(i, BOUND_S) == 2
+        assert "seed was 3, is 4" in pair.said(i).strip().splitlines()[-1]
+
+
+def test_several_devices_of_one_host_share_a_batch(recipe, tmp_path):
+    code = (
+        "import sys; from vgzoo.train import train; "
+        "train(sys.argv[1], out=sys.argv[2], steps=6, devices=('cpu:0', 'cpu:1'), verbose=0)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(recipe), str(tmp_path / "two")],
+        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    train(recipe, out=tmp_path / "one", steps=6, verbose=0)
+    for ours, theirs in zip(*(curves.read(tmp_path / k) for k in ("two", "one")), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
+
+
+def test_one_host_is_told_nothing_by_others():
+    def fail():
+        raise VgzooError("as it is")
+
+    alone = Spread()
+    assert alone.first and alone.tell(lambda: {"a": 1}) == {"a": 1}
+    with pytest.raises(VgzooError, match="as it is"):
+        alone.tell(fail)

@@ -1,0 +1,52 @@
+"""Learning curves: `log.csv`, a line for each epoch, and what it looks like, `curves.png`."""
+
+import csv
+import math
+from pathlib import Path
+
+LOG = "log.csv"
+PICTURE = "curves.png"
+_COLUMNS = 3
+
+
+def read(out: Path) -> list[dict[str, float]]:
+    """The lines of a run's log; one that a full disk or a kill cut off is left out."""
+    path = out / LOG
+    if not path.exists():
+        return []
+    rows = []
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            try:
+                rows.append({key: float(value) for key, value in row.items()})
+            except (TypeError, ValueError):
+                continue
+    return rows
+
+
+def draw(out: Path) -> Path | None:
+    """Draw every scalar of a run's log over the steps: `out/curves.png`, None without a log."""
+    rows = read(out)
+    if not rows:
+        return None
+    # The object's own canvas: `pyplot` would keep state, and take a window of the user's.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = [name for name in rows[-1] if name != "step"]
+    lines = math.ceil(len(names) / _COLUMNS)
+    figure = Figure(figsize=(4 * _COLUMNS, 2.4 * lines), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(lines, _COLUMNS, squeeze=False, sharex=True).ravel()
+    for panel in panels[len(names) :]:
+        panel.remove()
+    for panel, name in zip(panels, names, strict=False):
+        known = [row for row in rows if name in row]
+        panel.plot([row["step"] for row in known], [row[name] for row in known], linewidth=1)
+        panel.set_title(name.replace("_", " "), fontsize=9)
+        panel.tick_params(labelsize=7)
+        panel.grid(alpha=0.3)
+    figure.supxlabel("step", fontsize=9)
+    path = out / PICTURE
+    figure.savefig(path, dpi=100)
+    return path

@@ -1,0 +1,136 @@
+"""From a checkpoint to a weights folder, with what a stranger needs to believe it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from vgzoo import bench, card, hub, video
+from vgzoo.errors import VgzooError
+from vgzoo.models.base import VideoModel
+from vgzoo.train import checkpoint, curves, recipes, truths
+
+_DATA_LICENSES = {
+    "mnist": "CC-BY-SA-3.0",
+    "mnist-stochastic": "CC-BY-SA-3.0",
+    "cifar10": "unspecified by its authors (CIFAR-10, Krizhevsky 2009)",
+    "imagenette": "Apache-2.0 for Imagenette's packaging; its images are ImageNet's, for "
+    "non-commercial research",
+}
+_GOLDEN = {"n": 2, "seed": 0, "tolerance": 1.0}
+_FLOPS = "flops.json"
+
+
+def export(model: VideoModel, name: str, recipe: dict, out: Path, step: int) -> Path:
+    """The averaged weights of a run's checkpoint as a weights folder.
+
+    Args:
+        model: a compiled model of the recipe, to be filled.
+        name: of the recipe and of the folder in `out`.
+        recipe: what it was trained by.
+        out: folder of the run.
+        step: how far it has come.
+    """
+    operations = _operations(model, recipe, out, step)
+    checkpoint.restore(out, model)
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    model.end_burn_in()
+    folder = hub.save(
+        model,
+        out / name,
+        dataset=Path(recipe["dataset"]).name,  # of a folder of videos, not where it lies
+        license={
+            "code": "Apache-2.0",
+            "weights": "Apache-2.0",
+            "data": data_license(recipe["dataset"]),
+        },
+        fps=recipe["fps"],
+        half=True,
+    )
+    # What is shown and checked is what anybody loads: half precision, read back.
+    _show(hub.load(folder, dtype="float32"), folder, recipe["fps"])
+    if picture := curves.draw(out):
+        for path in (picture, out / curves.LOG):
+            shutil.copy(path, folder / path.name)
+    sittings = [json.loads(line) for line in (out / "sittings.jsonl").read_text().splitlines()]
+    record = {
+        "command": f"vgzoo train {name} --out DIR",
+        "commit": sittings[-1]["commit"],
+        "seed": recipe["seed"],
+        "data": recipe["dataset"],
+        "recipe": recipe,
+        "steps": step,
+        "clips": recipes.clips_seen(recipe, step),
+        "flops": operations,
+        "hardware": ", then ".join(dict.fromkeys(s["hardware"] for s in sittings)),
+        "backend": ", then ".join(dict.fromkeys(s["backend"] for s in sittings)),
+        "wall_s": _training_seconds(out, recipe),
+    }
+    (folder / "train.json").write_text(json.dumps(record, indent=2) + "\n")
+    (folder / "README.md").write_text(card.of(folder, f"./{name}"))
+    return folder
+
+
+def data_license(dataset: str) -> str:
+    """What is known of the licenses of the datasets joined by "+" in a name."""
+    names = dataset.split("+")
+    return "; ".join(_DATA_LICENSES.get(name, "unspecified") for name in names)
+
+
+def _show(model: VideoModel, folder: Path, fps: float) -> None:
+    """A golden output and a sample, of what the model's tasks allow."""
+    if model.family == "judge":
+        shown = truths.patterns(_GOLDEN["n"], seed=_GOLDEN["seed"], **model.clip_spec)
+        golden = _GOLDEN | {"tolerance": 0.01}
+        np.savez_compressed(folder / "golden.npz", features=model.features(shown), **golden)
+    elif "generate" in model.tasks:
+        clips = model.generate(16, seed=0)
+        np.savez_compressed(folder / "golden.npz", clips=clips[: _GOLDEN["n"]], **_GOLDEN)
+        video.write(folder / "sample.gif", clips, fps=fps, scale=1)
+
+
+def _training_seconds(out: Path, recipe: dict) -> float:
+    """Time of all epochs, from the log: it outlives a kill."""
+    seconds = 0.0
+    for row in curves.read(out):
+        clips = recipes.clips_seen(recipe, int(row["step"]))
+        clips -= recipes.clips_seen(recipe, int(row["step"]) - recipe["epoch_steps"])
+        seconds += clips / row["clips_per_s"]
+    return round(seconds, 1)
+
+
+def _operations(model: VideoModel, recipe: dict, out: Path, step: int) -> int | str:
+    """Floating-point operations of all steps so far; why not, where they cannot be counted.
+
+    Counted once a stage, at its own shapes, and kept in the folder of the run.
+    """
+    path = out / _FLOPS
+    known = json.loads(path.read_text()) if path.exists() else {}
+    total = 0
+    for i, stage in enumerate(recipe["stages"]):
+        steps = min(step, stage["steps"])
+        step -= steps
+        if not steps:
+            break
+        if str(i) not in known:
+            try:
+                known[str(i)] = _step_operations(model, recipe, stage)
+            except VgzooError as error:
+                return f"not counted: {error}"
+            path.write_text(json.dumps(known) + "\n")
+        total += steps * known[str(i)]
+    return total
+
+
+def _step_operations(model: VideoModel, recipe: dict, stage: dict) -> int:
+    batch = next(iter(recipes.clips(recipe, stage, start=0, steps=1)))
+    batch = {key: ops.convert_to_tensor(value) for key, value in batch.items()}
+    if keras.backend.backend() == "tensorflow":
+        return bench.flops(model.train_step, (batch,))
+    kinds = (model.trainable_variables, model.non_trainable_variables)
+    kinds += (model.optimizer.variables, model.metrics_variables)
+    state = tuple([v.value for v in kind] for kind in kinds)
+    return bench.flops(model.train_step, state, (batch,))
