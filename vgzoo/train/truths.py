@@ -107,17 +107,17 @@ def _dataset(draw, render, batches: int):
 
 def _part(name: str, split: str, frames: int, size: int, seed: int, *, mixed: bool, place):
     """`(draw, render)` of one dataset."""
+    if name not in ("mnist", *SIDES):
+        known = ", ".join(("mnist", *SIDES))
+        raise DataError(f"no dataset {name!r} with its truth; there are: {known}")
     bank = banks.images(name, split)
     if name == "mnist":
         if size != motion.SIDE:
             raise DataError(f"digits are told at {motion.SIDE} pixels a side, not {size}")
         draw, truth = _digits(bank, frames, seed), _digit_truth
-    elif name in SIDES:
+    else:
         side = SIDES[name]
         draw, truth = _camera(bank, frames, seed, side), lambda v: _camera_truth(v, side)
-    else:
-        known = ", ".join(("mnist", *SIDES))
-        raise DataError(f"no dataset {name!r} with its truth; there are: {known}")
     if not mixed:
         if name != "mnist":
             raise DataError(f"{name} alone has no truth to tell; join it to others with '+'")
