@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from vgzoo import models
+from vgzoo import hub, models
 from vgzoo.errors import VgzooError
 from vgzoo.metrics import FCD, FrechetDistance
 from vgzoo.models import clip_encoder
@@ -53,6 +53,20 @@ def test_thirds_are_means_over_all_frames(frames):
     parts = clip_encoder._thirds(frames)
     np.testing.assert_allclose(parts.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(parts.sum(axis=0), clip_encoder.GAPS / frames, rtol=1e-6)
+
+
+def test_large_features_fit_half_precision_when_training_ends(tmp_path):
+    model = models.build("clip_encoder", frames=4, stem=4, widths=(4, 4, 4), head=8)
+    trunk = model.network
+    trunk.clip.kernel.assign(trunk.clip.kernel * 3e4)
+    trunk.even.moving_variance.assign([1.0] * 8 + [1e9] * 8)
+    trunk.even.moving_mean.assign([0.5] * 8 + [2e4] * 8)
+    before = model.features(clips(4))
+    with pytest.raises(VgzooError, match="float16"):
+        hub.save(model, tmp_path / "large", half=True)
+    model.end_burn_in()
+    np.testing.assert_allclose(model.features(clips(4)), before, atol=1e-3)
+    hub.save(model, tmp_path / "even", half=True)
 
 
 def test_an_odd_number_of_frames_is_refused(encoder):

@@ -162,6 +162,21 @@ class ClipEncoder(VideoModel):
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(1e-3, beta_2=0.99, use_ema=True, ema_momentum=0.998)
 
+    def end_burn_in(self) -> None:
+        """Gives the deepest features variance one by their own weights.
+
+        Nothing holds their size while training, and half precision cannot hold the square of what
+        they grow to. A leaky ReLU takes a factor out as it came in, so nothing else changes.
+        """
+        even, dense = self.network.even, self.network.clip
+        mean, variance = even.moving_mean, even.moving_variance
+        scale = ops.rsqrt(variance[-self.head :] + even.epsilon)
+        dense.kernel.assign(dense.kernel * scale)
+        dense.bias.assign(dense.bias * scale)
+        mean.assign(ops.concatenate([mean[: -self.head], mean[-self.head :] * scale]))
+        ones = ops.ones((self.head,), variance.dtype)
+        variance.assign(ops.concatenate([variance[: -self.head], ones]))
+
     def features(self, clips, *, batch_size: int = 16) -> np.ndarray:
         """What distances between sets of clips are taken of.
 
