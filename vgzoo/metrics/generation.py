@@ -7,6 +7,7 @@ own, a baseline that knows nothing but how bright each place is.
 """
 
 import numpy as np
+from keras import ops
 
 from vgzoo import data
 from vgzoo.errors import VgzooError
@@ -44,7 +45,7 @@ def real_clips(
         start=start,
         count=batches * BATCH,
     )
-    return np.concatenate([np.asarray(batch["clip"]) for batch in found])[:n]
+    return np.concatenate([ops.convert_to_numpy(batch["clip"]) for batch in found])[:n]
 
 
 def distances(real: np.ndarray, generated: np.ndarray) -> dict[str, float]:

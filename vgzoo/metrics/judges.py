@@ -4,6 +4,7 @@ Both protocols take real test clips and break them by growing amounts (`distorti
 """
 
 import numpy as np
+from keras import ops
 
 from vgzoo import data
 from vgzoo.data import motion
@@ -108,15 +109,9 @@ def _gaussian(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rendered(images: np.ndarray, path: np.ndarray) -> np.ndarray:
-    parts = range(0, len(images), generation.BATCH)
-    made = [
-        np.asarray(
-            motion.render(
-                images[i : i + generation.BATCH], path[: len(images)][i : i + generation.BATCH]
-            )
-        )
-        for i in parts
-    ]
+    size = generation.BATCH
+    parts = [slice(i, i + size) for i in range(0, len(images), size)]
+    made = [ops.convert_to_numpy(motion.render(images[part], path[part])) for part in parts]
     return np.concatenate(made)
 
 
