@@ -140,7 +140,7 @@ def _write(folder: Path, report: dict) -> None:
     content |= {"table": report["table"]} if "table" in report else {}
     text = json.dumps(content, indent=2, ensure_ascii=False)
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
-    bundled = folder.parent == registry.weights_root()
+    bundled = folder.resolve().parent == registry.weights_root().resolve()
     source = folder.name if bundled else f"./{folder.name}"
     (folder / "README.md").write_text(card.of(folder, source), encoding="utf-8")
 
