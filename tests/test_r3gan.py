@@ -266,6 +266,12 @@ def test_a_clip_may_have_any_length(frames):
     assert model.generate(2, frames=frames).shape == (2, frames, 16, 16, 1)
 
 
+def test_a_wave_has_the_zeros_and_peaks_of_sine_and_straight_sides():
+    angle = np.linspace(-7, 7, 561).astype("float32")
+    wave = np.asarray(r3gan.triangle(angle))
+    np.testing.assert_allclose(wave, 2 / np.pi * np.arcsin(np.sin(angle)), atol=1e-5)
+
+
 def test_waves_of_a_longer_clip_hold_those_of_a_shorter_one():
     waves = r3gan.Waves(4)
     motion = np.random.default_rng(0).normal(size=(2, 5)).astype("float32")

@@ -69,7 +69,8 @@ class Waves(nn.Module):
         time = torch.arange(frames, dtype=torch.float32)[:, None] - (frames - 1) / 2
         angle = self.places * 2 ** frequency.tanh() * time + torch.pi * phase
         still = self.still(h)[:, None].expand(-1, frames, -1)
-        waves = self.height * (1 + amplitude) * angle.sin()
+        turn = angle / (2 * torch.pi) - 0.25
+        waves = self.height * (1 + amplitude) * (4 * (turn - turn.floor() - 0.5).abs() - 1)
         return torch.cat([waves.to(still.dtype), still], dim=-1)
 
 
@@ -84,7 +85,8 @@ class Trajectory(nn.Module):
 
     def forward(self, motion, frames):
         x = leaky(self.hidden_1(leaky(self.hidden_0(self.waves(motion, frames)))))
-        return torch.cat([self.centre(x), self.zoom(x)], dim=-1).float().tanh()
+        pose = torch.cat([self.centre(x), self.zoom(x)], dim=-1).float()
+        return pose * (1 + pose**6) ** (-1 / 6)
 
 
 def place(sprite, path, height, width):

@@ -78,9 +78,10 @@ class Block(layers.Layer):
 class Waves(layers.Layer):
     """Motion latent `(B, M)` → one vector per frame `(B, T, 2·count)`.
 
-    Sine waves whose periods lie between 4 frames and 64, each within a factor of two of its own
-    place on a logarithmic scale, beside a copy of the latent's own features. A wave is as high as
-    it is long: things that turn around often do not get far.
+    Waves whose periods lie between 4 frames and 64, each within a factor of two of its own place
+    on a logarithmic scale, beside a copy of the latent's own features. They are triangles, since
+    things move straight on from one turn to the next, and as high as they are long, since what
+    turns around often does not get far.
     """
 
     def __init__(self, count: int, **kwargs):
@@ -98,17 +99,24 @@ class Waves(layers.Layer):
         frequency = ops.multiply(2 ** ops.tanh(frequency), self.places)
         # Time counts from the middle of the clip, so that a longer clip grows at both ends.
         time = ops.arange(frames, dtype="float32")[:, None] - (frames - 1) / 2
-        waves = ops.sin(frequency[:, None] * time + np.pi * phase[:, None])
+        waves = triangle(frequency[:, None] * time + np.pi * phase[:, None])
         waves = ops.multiply((1 + amplitude[:, None]) * waves, self.height)
         still = ops.repeat(self.still(h)[:, None], frames, axis=1)
         return ops.concatenate([ops.cast(waves, still.dtype), still], axis=-1)
+
+
+def triangle(angle):
+    """The triangle wave that has sine's zeros and peaks."""
+    turn = angle / (2 * np.pi) - 0.25
+    return 4 * ops.abs(turn - ops.floor(turn) - 0.5) - 1
 
 
 class Trajectory(layers.Layer):
     """Motion latent `(B, M)` → float32 `(B, T, 3)`: the centre's y and x, and the size.
 
     The centre is given in halves of the frame, -1 … 1 from edge to edge, so that no object is ever
-    lost from sight; the size is the scale's logarithm to base 2, at first 0.
+    lost from sight; the size is the scale's logarithm to base 2, at first 0. All on the way to a
+    centre is linear in pieces, and so are the paths, but for what is held back near an edge.
     """
 
     def __init__(self, waves: int, width: int = 128, **kwargs):
@@ -125,7 +133,7 @@ class Trajectory(layers.Layer):
         for dense in self.hidden:
             x = leaky(dense(x))
         pose = ops.cast(ops.concatenate([self.centre(x), self.zoom(x)], axis=-1), "float32")
-        return ops.tanh(pose)
+        return pose * (1 + pose**6) ** (-1 / 6)  # bounded as tanh, and straight up to 0.7
 
 
 def place(sprite, path, height: int, width: int):
