@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from vgzoo._folder import check_file, tensor_header
 from vgzoo.errors import HubError
@@ -110,7 +110,7 @@ def write(path: Path, variables: "list[keras.Variable]", half: bool) -> None:
         if variable.path in arrays:
             raise HubError(f"two variables are called {variable.path!r}; name their layers apart")
         arrays[variable.path] = np.ascontiguousarray(array).reshape(array.shape)
-    save_file(arrays, path)
+    path.write_bytes(save(arrays))  # `save_file` would make a file that only its owner may read
 
 
 def _is_float(variable: "keras.Variable") -> bool:
