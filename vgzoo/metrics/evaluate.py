@@ -53,7 +53,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "generation-cifar10": _generation("cifar10"),
     "generation-imagenette": _generation("imagenette"),
     "judge-digits": Protocol(n=512, fits=lambda c: "read-digits" in c["tasks"], run=judges.digits),
-    "judge-clips": Protocol(n=256, fits=lambda c: "encode-clips" in c["tasks"], run=judges.clips),
+    "judge-clips": Protocol(n=1024, fits=lambda c: "encode-clips" in c["tasks"], run=judges.clips),
 }
 
 
