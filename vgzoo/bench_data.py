@@ -33,8 +33,8 @@ def bench_data(
 
     Args:
         name: as in `vgzoo.data.clips`.
-        model: a recipe, or what `vgzoo.load` takes; None for the first recipe that trains on the
-            dataset, if there is one.
+        model: a recipe, or what `vgzoo.load` takes; None for the first recipe of a model,
+            not a judge, that trains on the dataset, if there is one.
         frames: of a clip; None for the model's, or 16.
         batch_size: clips of a batch.
         seconds: time for each measurement.
@@ -99,16 +99,25 @@ def _wait(batches: Iterator[dict]) -> tuple[int, ...]:
 def _fed(name: str, model: str | None) -> tuple[str, VideoModel, int] | None:
     """The model that takes the clips, its name and the size of its batches."""
     if model is None:
-        fitting = (r for r in recipes.names() if recipes.read(r)[1]["dataset"] == name)
+        known = map(recipes.read, recipes.names())
+        fitting = (title for title, r in known if r["dataset"] == name and not _judges(r["arch"]))
         model = next(fitting, None)
         if model is None:
             return None
     try:
         title, recipe = recipes.read(model)
     except UnknownModelError:
-        return model, hub.load(model), 16
-    kwargs = recipe["kwargs"] | {"dtype": recipe["dtype"]}
-    return title, models.build(recipe["arch"], **kwargs), recipe["stages"][-1]["batch_size"]
+        fed = model, hub.load(model), 16
+    else:
+        built = models.build(recipe["arch"], dtype=recipe["dtype"], **recipe["kwargs"])
+        fed = title, built, recipe["stages"][-1]["batch_size"]
+    if _judges(fed[1].arch):
+        raise VgzooError(f"{model} is a judge and trains on more than clips; name another model")
+    return fed
+
+
+def _judges(arch: str) -> bool:
+    return models.model_class(arch).family == "judge"
 
 
 def _appetite(fed: tuple | None, frames_per_s: float, seconds: float) -> dict:
