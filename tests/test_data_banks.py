@@ -8,7 +8,7 @@ import tensorflow as tf
 from colour_banks import PARTS, SPLITS, pictures, write_cifar10, write_imagenette
 from PIL import Image
 
-from vgzoo.data import banks, clips, images, preview
+from vgzoo.data import banks, classes, clips, images, preview
 from vgzoo.errors import DataError
 from vgzoo.video import write
 
@@ -174,6 +174,18 @@ def test_videos_in_a_folder_are_a_dataset(tmp_path):
     rest = next(clips(str(tmp_path), frames=4, stride=2, size=8, batch_size=2, fps=10,
                       crop="random", start=6).as_numpy_iterator())  # fmt: skip
     np.testing.assert_array_equal(rest["label"], batch["label"][:2])
+
+
+def test_labels_have_names(folder, tmp_path):
+    for name in ("mnist", "mnist-stochastic", "cifar10", "imagenette"):
+        assert len(classes(name)) == len(set(classes(name))) == 10
+    for part, kind in (("train", "walk"), ("test", "jump"), ("test", "empty")):
+        (tmp_path / "films" / part / kind).mkdir(parents=True)
+    for place in ("train/walk", "test/jump"):
+        write(tmp_path / "films" / place / "a.webp", np.zeros((4, 8, 8, 3), "uint8"))
+    assert classes(tmp_path / "films") == ("jump", "walk")
+    with pytest.raises(DataError, match="no dataset 'cifar'"):
+        classes("cifar")
 
 
 @pytest.mark.parametrize("bad", [
