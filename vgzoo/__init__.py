@@ -14,7 +14,7 @@ import importlib
 
 TYPE_CHECKING = False  # as type checkers know it; importing `typing` costs more than all else here
 if TYPE_CHECKING:
-    from vgzoo import data, models, train
+    from vgzoo import data, edit, models, train
     from vgzoo.errors import VgzooError
     from vgzoo.hub import load, push, save
     from vgzoo.registry import info, list_models
@@ -37,6 +37,7 @@ _HOME = {
 __all__ = [
     "VgzooError",
     "data",
+    "edit",
     "info",
     "list_models",
     "load",

@@ -1,0 +1,333 @@
+"""An edit: a Keras layer from clips to clips.
+
+What all edits share stands here, so that a new one is a formula and its parameters. Clips come as
+the contract has them, uint8 or float in [0, 1], (T, H, W, C) or (B, T, H, W, C); an edit's own
+`edit` sees float32 (B, T, H, W, C) in [0, 1], and its numbers in a shape that broadcasts against
+that: one for all, one a frame, one a clip. Out comes the type and the rank that came in.
+
+An edit has two ways to the same result: `keras.ops` on tensors, under every backend, inside
+`tf.data` and inside models; and `host` on uint8 arrays, by which files go, where OpenCV takes over
+what it does well.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from vgzoo.edit._near import near
+from vgzoo.edit.keyframes import Keyframes, checked
+from vgzoo.errors import VgzooError
+
+_REGISTRY: dict[str, type[Edit]] = {}
+_OF_KERAS = ("name", "trainable", "dtype")
+
+
+class When(NamedTuple):
+    """Where in its clip a window begins, the clip's length if it is not the window, its rate."""
+
+    start: int = 0
+    total: int | None = None
+    fps: float | None = None
+
+
+WHOLE = When()
+
+
+@dataclass
+class Footage:
+    """A clip too long for memory: its chunks can be had again and again, from the first.
+
+    Args:
+        frames: how many there are.
+        fps: frames a second.
+        chunks: gives a new iterator over uint8 (n, H, W, C).
+    """
+
+    frames: int
+    fps: float
+    chunks: Callable[[], Iterator[np.ndarray]]
+
+
+def register(name: str) -> Callable[[type], type]:
+    """Gives an edit its name in edit lists and on the command line."""
+
+    def add(kind: type) -> type:
+        kind.edit_name = name
+        _REGISTRY[name] = kind
+        return keras.saving.register_keras_serializable("vgzoo.edit")(kind)
+
+    return add
+
+
+def names() -> list[str]:
+    """The names of all edits, sorted."""
+    return sorted(_REGISTRY)
+
+
+def find(name: str) -> type[Edit]:
+    """The class behind a name.
+
+    Raises:
+        VgzooError: there is none; the message names the near ones.
+    """
+    if not isinstance(name, str) or name not in _REGISTRY:
+        raise VgzooError(f"no edit {name!r}; {near(str(name), _REGISTRY)}")
+    return _REGISTRY[name]
+
+
+def parameters(kind: type[Edit]) -> list[str]:
+    """The names of an edit's own parameters, in order."""
+    found = inspect.signature(kind.__init__).parameters.values()
+    return [p.name for p in found if p.name != "self" and p.kind is not p.VAR_KEYWORD]
+
+
+def build(name: str, **settings: Any) -> Edit:
+    """An edit by its name.
+
+    Raises:
+        VgzooError: no such edit or parameter, with the near ones, or a value out of its range.
+
+    Example:
+        >>> build("exposure", stops=1).stops
+        1.0
+    """
+    kind = find(name)
+    known = parameters(kind)
+    for key in settings:
+        if key not in known and not kind.open_ended:
+            raise VgzooError(f"{name} has no parameter {key!r}; {near(key, known)}")
+    try:
+        return kind(**settings)
+    except TypeError as error:  # a parameter without a default is missing, or of a wild type
+        raise VgzooError(f"{name}: {error}; its parameters are {', '.join(known)}") from error
+
+
+def opencv() -> Any:
+    """The `cv2` module.
+
+    Raises:
+        VgzooError: it is not installed.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise VgzooError("editing files needs OpenCV: pip install 'vgzoo[edit]'") from error
+    return cv2
+
+
+class Edit(keras.layers.Layer):
+    """The base of all edits.
+
+    A subclass names its numeric parameters and their ranges in `ranges`, hands its arguments to
+    this constructor, which checks and keeps them, and writes `edit`.
+
+    Attributes:
+        ranges: numeric parameters, each a number, one number a frame, or `Keyframes`.
+        channels: the numbers of channels it takes.
+        context: frames that it sees before and behind each frame.
+        keeps_time: whether frame i of what comes out is frame i of what went in.
+        open_ended: whether it takes parameters beyond those of its constructor.
+    """
+
+    ranges: dict[str, tuple[float, float]] = {}
+    channels: tuple[int, ...] = (1, 3)
+    context = 0
+    keeps_time = True
+    open_ended = False
+    edit_name = ""
+
+    def __init__(self, **settings: Any) -> None:
+        of_keras = {key: settings.pop(key) for key in _OF_KERAS if key in settings}
+        super().__init__(**of_keras, autocast=False)
+        self._settings = tuple(settings)
+        for name, value in settings.items():
+            if name in self.ranges:
+                value = checked(self.edit_name, name, value, *self.ranges[name])
+            setattr(self, name, value)
+
+    def edit(self, clip: Any, **values: Any) -> Any:
+        """The edit itself: float32 (B, T, H, W, C) in [0, 1] to the same; it is clipped after."""
+        raise NotImplementedError
+
+    def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
+        """`edit` with the values of these frames, except where `values` holds others."""
+        given = self.values(clip.shape[1], when)
+        return ops.clip(self.edit(clip, **(given | values)), 0.0, 1.0)
+
+    def values(self, frames: int | None, when: When) -> dict[str, Any]:
+        """The numeric parameters over a window: floats, or float32 (1, frames, 1, 1, 1)."""
+        found = {}
+        for name in self.ranges:
+            value = getattr(self, name)
+            if isinstance(value, float):
+                found[name] = value
+                continue
+            if frames is None:
+                raise VgzooError(
+                    f"{self.edit_name}: {name} changes along the clip, whose length is unknown "
+                    "here; fix it with clip.set_shape, or give one number"
+                )
+            total = frames if when.total is None else when.total
+            span = range(when.start, when.start + frames)
+            if isinstance(value, Keyframes):
+                series = value.at(span, total, when.fps)
+            elif len(value) != total:
+                raise VgzooError(
+                    f"{self.edit_name}: {name} has {len(value)} values for {total} frames; "
+                    "give one a frame, or keyframes"
+                )
+            else:
+                series = np.array(value, "float32")[span.start : span.stop]
+            found[name] = series.reshape(1, -1, 1, 1, 1)
+        return found
+
+    def build(self, *_: Any) -> None:
+        """There is nothing to build: edits have no weights."""
+
+    def __call__(self, clip: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(clip, np.ndarray) and np.issubdtype(clip.dtype, np.floating) and clip.size:
+            low, high = float(clip.min()), float(clip.max())
+            if not (low >= 0 and high <= 1):
+                raise VgzooError(f"float clips from {low:.4g} to {high:.4g} came; wanted [0, 1]")
+        return super().__call__(clip, *args, **kwargs)
+
+    def call(
+        self, clip: Any, start: int = 0, total: int | None = None, fps: float | None = None
+    ) -> Any:
+        """Edits a clip, or a window of one that starts at frame `start` of `total`."""
+        self.check(clip.shape, keras.backend.standardize_dtype(clip.dtype))
+        return self.framed(clip, lambda x: self.run(x, When(start, total, fps)))
+
+    def framed(self, clip: Any, run: Callable[[Any], Any]) -> Any:
+        """`run` between the type and rank that came and float32 (B, T, H, W, C)."""
+        dtype = keras.backend.standardize_dtype(clip.dtype)
+        single = len(clip.shape) == 4
+        x = ops.cast(clip, "float32")
+        x = ops.expand_dims(x, 0) if single else x
+        x = run(x / 255.0 if dtype == "uint8" else x)
+        x = ops.squeeze(x, 0) if single else x
+        # Half goes up, as OpenCV and Pillow have it, after a hair for what float32 lost.
+        return ops.cast(ops.floor(x * 255.0 + 0.5001) if dtype == "uint8" else x, dtype)
+
+    def check(self, shape: tuple, dtype: str) -> None:
+        """Raises VgzooError for what is no clip that this edit takes."""
+        if len(shape) not in (4, 5) or shape[-1] not in (1, 3) or 0 in shape:
+            raise VgzooError(
+                f"{self.edit_name}: an array of shape {tuple(shape)} came; wanted (frames, height, "
+                "width, channels) or (clips, frames, height, width, channels), channels 1 or 3"
+            )
+        if dtype != "uint8" and "float" not in dtype:
+            raise VgzooError(
+                f"{self.edit_name}: clips of type {dtype} came; wanted uint8, or float in [0, 1]"
+            )
+        if shape[-1] not in self.channels:
+            kind = "RGB" if self.channels == (3,) else "grey"
+            raise VgzooError(
+                f"{self.edit_name} takes {kind} clips, and one of {shape[-1]} channel"
+                f"{'s' if shape[-1] > 1 else ''} came; convert it first"
+            )
+
+    def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
+        """The same for a window uint8 (T, H, W, C) in memory, uint8 out; files go this way."""
+        return ops.convert_to_numpy(self(clip, start=when.start, total=when.total, fps=when.fps))
+
+    def stream(self, footage: Footage) -> Footage:
+        """The same for a clip too long for memory."""
+        if self.context:
+            return replace(footage, chunks=lambda: self._with_context(footage))
+
+        def chunks() -> Iterator[np.ndarray]:
+            start = 0
+            for chunk in footage.chunks():
+                self.check(chunk.shape, "uint8")
+                yield self.host(chunk, When(start, footage.frames, footage.fps))
+                start += len(chunk)
+
+        return replace(footage, chunks=chunks)
+
+    def _with_context(self, footage: Footage) -> Iterator[np.ndarray]:
+        """Windows with the frames around them; at the clip's ends the edit knows what to do."""
+        held, start, done = None, 0, 0  # `held` begins at frame `start`; `done` are given out
+
+        def window(last: bool) -> Iterator[np.ndarray]:
+            end = start + len(held) - (0 if last else self.context)
+            if end > done:
+                edited = self.host(held, When(start, footage.frames, footage.fps))
+                yield edited[done - start : end - start]
+
+        for chunk in footage.chunks():
+            self.check(chunk.shape, "uint8")
+            held = chunk if held is None else np.concatenate([held, chunk])
+            for edited in window(False):
+                yield edited
+                done += len(edited)
+            drop = max(0, done - self.context - start)
+            held, start = held[drop:], start + drop
+        if held is not None:
+            yield from window(True)
+
+    def to_dict(self) -> dict:
+        """As an edit list holds it: the name and the parameters."""
+        return {"edit": self.edit_name} | {
+            key: _plain(getattr(self, key)) for key in self._settings
+        }
+
+    def get_config(self) -> dict:
+        own = self.to_dict()
+        own.pop("edit")
+        return {"name": self.name, "trainable": self.trainable} | own
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Keyframes):
+        return value.to_dict()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value.to_dict() if isinstance(value, Edit) else value
+
+
+class Measured(Edit):
+    """An edit that looks at the whole clip before it changes a frame: no frame is then treated
+    otherwise than its neighbours.
+
+    A subclass writes `measure`, whose result is summed over frames, so that a file is measured in
+    a pass of its own, and `edit` with the sum as its second argument.
+    """
+
+    def measure(self, clip: Any) -> Any:
+        """float32 (B, T, H, W, C) to (B, K): K sums over all frames."""
+        raise NotImplementedError
+
+    def edit(self, clip: Any, measured: Any, **values: Any) -> Any:
+        """As `Edit.edit`, with the clip's sums (B, K)."""
+        raise NotImplementedError
+
+    def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
+        given = {"measured": self.measure(clip)} | self.values(clip.shape[1], when) | values
+        return ops.clip(self.edit(clip, **given), 0.0, 1.0)
+
+    def stream(self, footage: Footage) -> Footage:
+        def chunks() -> Iterator[np.ndarray]:
+            total, start = 0.0, 0
+            for chunk in footage.chunks():
+                self.check(chunk.shape, "uint8")
+                clip = ops.convert_to_tensor(chunk[None].astype("float32") / 255)
+                total = total + ops.convert_to_numpy(self.measure(clip)).astype("float64")
+            sums = ops.convert_to_tensor(np.asarray(total, "float32"))
+            for chunk in footage.chunks():
+                when = When(start, footage.frames, footage.fps)
+                tensor = ops.convert_to_tensor(chunk)
+                edited = self.framed(tensor, lambda x, at=when: self.run(x, at, measured=sums))
+                yield ops.convert_to_numpy(edited)
+                start += len(chunk)
+
+        return replace(footage, chunks=chunks)
