@@ -250,14 +250,32 @@ def test_a_path_is_learned_through_the_pixels():
     np.testing.assert_allclose(path, goal, atol=0.02)
 
 
-def test_every_object_stays_in_sight():
-    trajectory = r3gan.Trajectory(4)
-    motion = 5 * np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
-    path = np.asarray(trajectory(motion, frames=20))
-    assert path.shape == (64, 20, 3) and np.abs(path[..., :2]).max() <= 1
-    assert np.abs(path[..., 2]).max() == 0  # no zoom before it is learned
-    centres = path[:, 10, :2]
-    assert centres.std() > 0.2  # and they begin all over the frame, not in one place
+def test_a_path_begins_straight_at_one_speed_and_turns_back_at_the_walls():
+    trajectory = r3gan.Trajectory(4, 0.5)
+    motion = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    path = np.asarray(trajectory(motion, frames=40))
+    assert path.shape == (64, 40, 3) and np.abs(path[..., 2]).max() == 0
+    centre = path[..., :2]
+    assert 0.49 < np.abs(centre).max() <= 0.5
+    assert centre[:, 20].std(axis=0).min() > 0.2  # all over the frame, not in one place
+    step = np.diff(centre, axis=1)
+    # A step without a wall has the speed, and the direction of the last one but for its signs.
+    inside = (np.abs(centre) < 0.39).all(-1)
+    free = step[inside[:, :-1] & inside[:, 1:]]
+    np.testing.assert_allclose(np.linalg.norm(free, axis=-1), 0.1, atol=1e-4)
+    clear = inside[:, :-2] & inside[:, 1:-1] & inside[:, 2:]
+    np.testing.assert_allclose(np.diff(step, axis=1)[clear], 0, atol=1e-4)
+    assert (np.sign(step[:, 1:]) != np.sign(step[:, :-1])).any(axis=(1, 2)).mean() > 0.9
+
+
+def test_waves_bend_a_path_once_that_is_learned():
+    trajectory = r3gan.Trajectory(4, 0.5)
+    motion = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
+    straight = np.asarray(trajectory(motion, frames=9))
+    trajectory.bend.kernel.assign(0.02 * np.random.default_rng(1).normal(size=(8, 3)))
+    bent = np.asarray(trajectory(motion, frames=9))
+    assert (np.abs(bent - straight).max(axis=(1, 2)) > 1e-3).all()
+    assert np.abs(bent[..., :2]).max() <= 0.5 and np.abs(bent[..., 2]).max() > 1e-4
 
 
 @pytest.mark.parametrize("frames", [1, 3, 6, 11])

@@ -69,24 +69,37 @@ class Waves(nn.Module):
         time = torch.arange(frames, dtype=torch.float32)[:, None] - (frames - 1) / 2
         angle = self.places * 2 ** frequency.tanh() * time + torch.pi * phase
         still = self.still(h)[:, None].expand(-1, frames, -1)
-        turn = angle / (2 * torch.pi) - 0.25
-        waves = self.height * (1 + amplitude) * (4 * (turn - turn.floor() - 0.5).abs() - 1)
+        waves = self.height * (1 + amplitude) * triangle(angle)
         return torch.cat([waves.to(still.dtype), still], dim=-1)
+
+
+def triangle(angle):
+    turn = angle / (2 * torch.pi) - 0.25
+    return 4 * (turn - turn.floor() - 0.5).abs() - 1
 
 
 class Trajectory(nn.Module):
     def __init__(self, motion, waves):
         super().__init__()
         self.waves = Waves(motion, waves)
-        self.hidden_0 = nn.Linear(2 * waves, 128)
+        self.hidden_0 = nn.Linear(motion, 128)
         self.hidden_1 = nn.Linear(128, 128)
-        self.centre = nn.Linear(128, 2)
-        self.zoom = nn.Linear(128, 1)
+        self.start = nn.Linear(128, 2)
+        self.heading = nn.Linear(128, 2)
+        self.speed = nn.Linear(128, 1)
+        self.bend = nn.Linear(2 * waves, 3)
+        self.reach = nn.Parameter(torch.empty(2))
 
     def forward(self, motion, frames):
-        x = leaky(self.hidden_1(leaky(self.hidden_0(self.waves(motion, frames)))))
-        pose = torch.cat([self.centre(x), self.zoom(x)], dim=-1).float()
-        return pose * (1 + pose**6) ** (-1 / 6)
+        h = leaky(self.hidden_1(leaky(self.hidden_0(motion))))
+        heading = self.heading(h).float()
+        heading = heading * (heading.square().sum(-1, keepdim=True) + 1e-6).rsqrt()
+        time = torch.arange(frames, dtype=torch.float32)[:, None] - (frames - 1) / 2
+        bend = self.bend(leaky(self.waves(motion, frames))).float()
+        moved = (self.speed(h).float() * heading)[:, None] * time
+        centre = self.start(h).float()[:, None] + moved + bend[..., :2]
+        centre = self.reach * triangle(torch.pi / 2 * centre / self.reach)
+        return torch.cat([centre, bend[..., 2:].tanh()], dim=-1)
 
 
 def place(sprite, path, height, width):
@@ -204,7 +217,9 @@ def copy_weights(net, weights, prefix):
     with torch.no_grad():
         for path, parameter in wanted.items():
             value = torch.from_numpy(weights[path])
-            if path == "generator/base":
+            if path == "generator/trajectory/reach":
+                pass
+            elif path == "generator/base":
                 value = value.permute(2, 0, 1)
             else:  # kernels: (..., in, out) → (out, in, ...)
                 value = value.permute(*reversed(range(value.ndim)[-2:]), *range(value.ndim - 2))

@@ -7,9 +7,10 @@ generated clips (R1 and R2). What is made for video here:
 
 - a content latent draws a sprite once for the whole clip, whatever its length: the work of a 2-D
   GAN, shared by all frames;
-- a motion latent becomes waves over time, of learned amplitude, frequency and phase (after
-  StyleGAN-V, Skorokhodov et al. 2021, arXiv 2112.14683), and these a path: where the sprite's
-  centre lies in each frame, and how large it is;
+- a motion latent becomes a path: where the sprite's centre lies in each frame, and how large it
+  is. Straight on and back at a wall is where it begins, a prior that suits things in a box; waves
+  over time, of learned amplitude, frequency and phase (after StyleGAN-V, Skorokhodov et al. 2021,
+  arXiv 2112.14683), bend it;
 - the sprite is set there by two small matrix products (after the write attention of DRAW, Gregor
   et al. 2015, arXiv 1502.04623, and the posed features of BlockGAN, Nguyen-Phuoc et al. 2020,
   arXiv 2002.08988). A scene may be made of several objects, drawn by the same weights from latents
@@ -114,26 +115,51 @@ def triangle(angle):
 class Trajectory(layers.Layer):
     """Motion latent `(B, M)` → float32 `(B, T, 3)`: the centre's y and x, and the size.
 
-    The centre is given in halves of the frame, -1 … 1 from edge to edge, so that no object is ever
-    lost from sight; the size is the scale's logarithm to base 2, at first 0. All on the way to a
-    centre is linear in pieces, and so are the paths, but for what is held back near an edge.
+    The centre is given in halves of the frame, -1 … 1 from edge to edge. It moves straight on, from
+    where and whither the latent says, at a speed that is at first the same for all, and turns back
+    at a wall of learned place; the waves bend that path as far as it is learned. The size is the
+    scale's logarithm to base 2, at first 0.
+
+    Args:
+        waves: how many.
+        reach: where the walls are at first, in halves of the frame.
+        width: of the hidden layers.
     """
 
-    def __init__(self, waves: int, width: int = 128, **kwargs):
+    def __init__(self, waves: int, reach: float, width: int = 128, **kwargs):
         super().__init__(**kwargs)
         self.waves = Waves(waves, name="waves")
         self.hidden = [
             layers.Dense(width, kernel_initializer=he_normal(), name=f"hidden_{i}") for i in (0, 1)
         ]
-        self.centre = layers.Dense(2, kernel_initializer=he_normal(0.5), name="centre")
-        self.zoom = layers.Dense(1, kernel_initializer="zeros", name="zoom")
+        self.start = layers.Dense(2, kernel_initializer=he_normal(), name="start")
+        self.heading = layers.Dense(2, kernel_initializer=he_normal(), name="heading")
+        self.speed = layers.Dense(
+            1,
+            kernel_initializer="zeros",
+            bias_initializer=keras.initializers.Constant(0.1),
+            name="speed",
+        )
+        self.bend = layers.Dense(3, kernel_initializer="zeros", name="bend")
+        self.reach = self.add_weight(
+            name="reach", shape=(2,), initializer=keras.initializers.Constant(reach)
+        )
 
     def call(self, motion, frames: int):
-        x = self.waves(motion, frames=frames)
+        h = motion
         for dense in self.hidden:
-            x = leaky(dense(x))
-        pose = ops.cast(ops.concatenate([self.centre(x), self.zoom(x)], axis=-1), "float32")
-        return pose * (1 + pose**6) ** (-1 / 6)  # bounded as tanh, and straight up to 0.7
+            h = leaky(dense(h))
+        start, heading, speed = (
+            ops.cast(dense(h), "float32") for dense in (self.start, self.heading, self.speed)
+        )
+        heading = heading * ops.rsqrt(ops.sum(ops.square(heading), axis=-1, keepdims=True) + 1e-6)
+        # Time counts from the middle of the clip, so that a longer clip grows at both ends.
+        time = ops.arange(frames, dtype="float32")[:, None] - (frames - 1) / 2
+        bend = ops.cast(self.bend(leaky(self.waves(motion, frames=frames))), "float32")
+        centre = start[:, None] + (speed * heading)[:, None] * time + bend[..., :2]
+        reach = ops.cast(self.reach, "float32")
+        centre = reach * triangle(np.pi / 2 * centre / reach)
+        return ops.concatenate([centre, ops.tanh(bend[..., 2:])], axis=-1)
 
 
 def place(sprite, path, height: int, width: int):
@@ -192,7 +218,9 @@ class Generator(keras.Model):
             if i + 1 < len(widths):
                 self.widen.append(layers.Conv2D(widths[i + 1], 1, name=f"to_{2 * side}"))
         self.sprite = layers.Conv2D(features, 3, padding="same", name="sprite")
-        self.trajectory = Trajectory(waves, name="trajectory")
+        # The walls stand at first where the sprite reaches the edge.
+        reach = max(1 - 4 * 2 ** len(widths) / min(size), 0.25)
+        self.trajectory = Trajectory(waves, reach, name="trajectory")
         self.pixels = layers.Conv2D(
             channels,
             3,
