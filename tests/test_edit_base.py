@@ -1,6 +1,7 @@
 """What all edits share: the clip contract, values that move, edit lists, chance, streams."""
 
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,8 +16,12 @@ CLIP = RNG.integers(0, 256, (5, 12, 14, 3), "uint8")
 SAMPLES = {
     "sequential": dict(edits=[{"edit": "invert"}]),
     "random": dict(of="exposure", stops=(-1, 1)),
+    "colour_match": dict(reference=CLIP[:1, ::-1] // 2),
+    "histogram_match": dict(reference=CLIP[:1, ::-1, :, :1] // 2),
+    "clahe": dict(tiles=2),
+    "lut": dict(file=str(Path(__file__).with_name("warm.cube"))),
 }
-PLAIN = [name for name in edit.names() if name not in SAMPLES]
+PLAIN = [name for name in edit.names() if name not in ("sequential", "random")]
 
 
 def make(name: str, **settings) -> edit.Edit:

@@ -5,13 +5,27 @@ Example:
 >>> import numpy as np
 >>> from vgzoo import edit
 >>> clip = np.full((4, 8, 8, 3), 100, "uint8")
->>> grade = edit.Sequential([edit.Exposure(0.5), edit.Contrast(edit.Keyframes({0: 1, 3: 0}))])
+>>> grade = edit.Sequential([edit.Exposure(0.5), edit.Saturation(edit.Keyframes({0: 1, 3: 0}))])
 >>> np.asarray(grade(clip)).shape
 (4, 8, 8, 3)
 """
 
 from vgzoo.edit.base import Edit, Footage, build, names
+from vgzoo.edit.colour import (
+    Greyscale,
+    Hue,
+    Saturation,
+    Sepia,
+    Temperature,
+    Vibrance,
+    WhiteBalance,
+)
+from vgzoo.edit.curves import Curves
+from vgzoo.edit.histogram import Clahe, Equalize
 from vgzoo.edit.keyframes import Keyframes
+from vgzoo.edit.look import ChromaKey, Grain, Vignette
+from vgzoo.edit.lut import Lut
+from vgzoo.edit.match import ColourMatch, HistogramMatch
 from vgzoo.edit.random_edit import Random
 from vgzoo.edit.sequential import Sequential, from_json, parse, to_json
 from vgzoo.edit.tone import (
@@ -27,18 +41,34 @@ from vgzoo.edit.tone import (
 
 __all__ = [
     "Brightness",
+    "ChromaKey",
+    "Clahe",
+    "ColourMatch",
     "Contrast",
+    "Curves",
     "Edit",
+    "Equalize",
     "Exposure",
     "Footage",
     "Gamma",
+    "Grain",
+    "Greyscale",
+    "HistogramMatch",
+    "Hue",
     "Invert",
     "Keyframes",
     "Levels",
+    "Lut",
     "Posterize",
     "Random",
+    "Saturation",
+    "Sepia",
     "Sequential",
     "Solarize",
+    "Temperature",
+    "Vibrance",
+    "Vignette",
+    "WhiteBalance",
     "build",
     "from_json",
     "names",

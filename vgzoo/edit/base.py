@@ -288,8 +288,8 @@ class Edit(keras.layers.Layer):
 def _plain(value: Any) -> Any:
     if isinstance(value, Keyframes):
         return value.to_dict()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
+    if isinstance(value, np.ndarray):  # a clip, in levels
+        return (np.rint(value * 255) if value.dtype.kind == "f" else value).astype("uint8").tolist()
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return value.to_dict() if isinstance(value, Edit) else value
