@@ -144,6 +144,46 @@ def generate(
     print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
 
 
+@app.command(epilog="Example: vgzoo edit in.mp4 out.mp4 --do 'exposure=0.3 lut=film.cube'")
+def edit(
+    source: Annotated[str, typer.Argument(help="A video.")],
+    target: Annotated[Path, typer.Argument(help="Where to: .mp4 or .webm.")],
+    edits: Annotated[Path | None, typer.Option(help="An edit list, a JSON file.")] = None,
+    do: Annotated[
+        str | None,
+        typer.Option(help="Edits, one after another: 'exposure=0.3 levels=black:0.1,white:0.9'."),
+    ] = None,
+    mute: Annotated[bool, typer.Option("--mute", help="Leave the sound out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Edit a video of any length, frame by frame in constant memory.
+
+    The sound goes along as it is, unless the edits change the time.
+    """
+    if (edits is None) == (do is None):
+        raise VgzooError("name the edits: either --edits with a JSON file, or --do 'exposure=0.3'")
+    if not Path(source).is_file():
+        raise VgzooError(f"no such file: {source}")
+    if not target.absolute().parent.is_dir():
+        raise VgzooError(f"no folder {str(target.parent)!r} for {target.name}; make it first")
+    _quiet.start_backend()
+    from vgzoo.edit import from_json, parse
+    from vgzoo.edit._progress import frames_bar
+    from vgzoo.edit.stream import edit_file
+
+    steps = from_json(edits) if edits is not None else parse(do)
+    start = time.perf_counter()
+    with frames_bar() as move:
+        made = edit_file(source, target, steps, sound=not mute, progress=move)
+    seconds = time.perf_counter() - start
+    made["frames_per_s"] = round(made["frames"] / seconds, 1)
+    if as_json:
+        return _print_json({"source": source, "target": str(target)} | made)
+    size = f"{made['frames']} frames of {made['height']}×{made['width']}"
+    sound = "with sound" if made["sound"] else "without sound"
+    print(f"{target}: {size}, {sound}, {made['frames_per_s']:g} frames/s")
+
+
 @app.command(
     epilog="Example: vgzoo train r3gan-mnist --out runs/digits --minutes 60 --resume. On each of "
     "two hosts: KERAS_BACKEND=jax vgzoo train r3gan-mnist --out runs/digits --resume "

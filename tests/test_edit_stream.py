@@ -1,0 +1,161 @@
+"""Files, edited in windows: frames, sound, mistakes, and the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from vgzoo import cli, edit, video
+from vgzoo.edit.stream import edit_file
+from vgzoo.errors import VgzooError, VideoError
+
+FRAMES, SIZE, FPS = 20, (48, 64), 25
+VIDEOS = sorted(Path(os.environ.get("VGZOO_DATA", "nowhere"), "videos").glob("*.mp4"))
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as file:
+        return [bytes(p) for p in file.demux(file.streams.audio[0]) if p.size]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    """An mp4 of a moving ramp with a tone."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    with av.open(str(path), "w") as file:
+        pictures = file.add_stream("libx264", rate=FPS, options={"crf": "1"})
+        pictures.height, pictures.width = SIZE
+        pictures.pix_fmt = "yuv420p"
+        tone = file.add_stream("aac", rate=16000, layout="mono")
+        for index in range(FRAMES):
+            ramp = np.add.outer(np.arange(SIZE[0]), np.arange(SIZE[1])) + 4 * index
+            frame = np.stack([ramp, ramp, 200 - ramp], -1).clip(0, 255).astype("uint8")
+            file.mux(pictures.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        wave = np.sin(np.arange(16000 * FRAMES // FPS) * 0.1).astype("float32")[None]
+        for first in range(0, wave.shape[1], 1024):
+            part = np.ascontiguousarray(wave[:, first : first + 1024])
+            sound = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+            sound.sample_rate, sound.pts = 16000, first
+            file.mux(tone.encode(sound))
+        file.mux(pictures.encode(None))
+        file.mux(tone.encode(None))
+    return path
+
+
+def test_a_file_is_edited_as_the_clip_is_and_keeps_its_sound(film, tmp_path):
+    target = tmp_path / "out.mp4"
+    seen = []
+    grade = edit.parse("exposure=0.5 saturation=0.5 equalize=0.3")
+    report = edit_file(film, target, grade, progress=lambda *at: seen.append(at))
+    assert report == dict(frames=FRAMES, height=48, width=64, fps=25, sound=1)
+    assert seen[-1] == (FRAMES, FRAMES)
+    wanted = np.asarray(grade(video.read(film))).astype(int)
+    got = video.read(target)
+    assert got.shape == wanted.shape and np.abs(got - wanted).mean() < 3
+    assert packets(target) == packets(film)
+    assert os.listdir(tmp_path) == ["out.mp4"]
+
+
+def test_keyframes_run_over_the_whole_file(film, tmp_path):
+    fade = edit.Brightness(edit.Keyframes({0: 0, 0.76: -1}, unit="seconds"))
+    edit_file(film, tmp_path / "fade.mp4", fade, sound=False)
+    light = video.read(tmp_path / "fade.mp4").mean((1, 2, 3))
+    assert (np.diff(light) < 1).all() and light[-1] < 2 < light[0]
+    with av.open(str(tmp_path / "fade.mp4")) as file:
+        assert not file.streams.audio
+
+
+def test_after_an_error_the_old_file_is_there_and_nothing_else(film, tmp_path):
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"old")
+    with pytest.raises(VgzooError, match="2 values for 20 frames"):
+        edit_file(film, target, edit.Exposure([0, 1]))
+    with pytest.raises(VideoError, match="aac sound"):
+        edit_file(film, tmp_path / "out.webm", edit.Invert())
+    assert target.read_bytes() == b"old" and os.listdir(tmp_path) == ["out.mp4"]
+    report = edit_file(film, target, edit.Invert(), sound=False)
+    assert report["frames"] == len(video.read(target))
+    edit_file(target, target, edit.Invert())  # onto itself
+    assert np.abs(video.read(target).astype(int) - video.read(film)).mean() < 4
+
+
+@pytest.mark.skipif(not VIDEOS, reason="VGZOO_DATA holds no videos")
+@pytest.mark.parametrize("path", VIDEOS, ids=lambda path: path.name)
+def test_real_videos_come_through(path, tmp_path, monkeypatch):
+    # Their first frames; the whole of them takes half a minute.
+    monkeypatch.setattr(edit.stream, "open_footage", lambda source: footage)
+    whole = edit.Footage(8, 25.0, lambda: iter([video.read(path, frames=8)]))
+    footage = whole
+    report = edit_file(path, tmp_path / "out.mp4", edit.parse("exposure=0.3 hue=20 vignette"))
+    with av.open(str(path)) as file:
+        assert report["sound"] == len(file.streams.audio)
+    assert video.probe(tmp_path / "out.mp4")["frames"] == 8
+
+
+def test_memory_does_not_grow_with_the_length(tmp_path):
+    """Four times the frames take no more memory, in a process of its own."""
+    code = (
+        "import sys, resource, numpy as np; from vgzoo import edit, video;"
+        "from vgzoo.edit import stream; frames = int(sys.argv[1]);"
+        "frame = np.zeros((4, 180, 320, 3), 'uint8');"
+        "stream.open_footage = lambda s: edit.Footage(frames, 25,"
+        " lambda: (frame for _ in range(frames // 4)));"
+        "stream._tracks = lambda *a: 0;"
+        "stream.edit_file('x', sys.argv[2], edit.parse('exposure=1 equalize vignette'));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    peak = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", code, str(frames), str(tmp_path / "x.mp4")],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+        for frames in (24, 96)
+    ]
+    assert peak[1] < peak[0] + 30, peak
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    code = cli.main(["edit", *arguments])
+    return (code, *capsys.readouterr())
+
+
+def test_the_command_line(film, tmp_path, capsys):
+    (tmp_path / "grade.json").write_text(edit.to_json(edit.parse("exposure=0.3 invert")))
+    target = str(tmp_path / "out.mp4")
+    code, out, err = run(
+        capsys, str(film), target, "--edits", str(tmp_path / "grade.json"), "--json"
+    )
+    report = json.loads(out)
+    assert code == 0 and report["frames"] == FRAMES and report["sound"] == 1, err
+    assert "frames/s" in err
+    code, out, _ = run(capsys, str(film), target, "--do", "invert", "--mute")
+    assert code == 0 and "without sound" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        (["{film}", "{out}.mp4"], "--edits"),
+        (["{film}", "{out}.mp4", "--do", "exposur=1"], "did you mean 'exposure'"),
+        (["{film}", "{out}.mp4", "--do", "exposure=99"], "wanted -10 to 10"),
+        (["{film}", "{out}.mp4", "--edits", "none.json"], "cannot read none.json"),
+        (["{film}", "{out}.avi", "--do", "invert"], "wanted one of .mp4, .webm"),
+        (["{film}", "{out}/no/x.mp4", "--do", "invert"], "make it first"),
+        (["none.mp4", "{out}.mp4", "--do", "invert"], "no such file"),
+        (["{film}", "{out}.mp4", "--do", "lut=none.cube"], "cannot read the table none.cube"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, line, film, tmp_path, capsys):
+    filled = [a.format(film=film, out=tmp_path / "out") for a in arguments]
+    code, out, err = run(capsys, *filled)
+    assert code == 2 and out == "" and line in err and err.strip().count("\n") == 0, err
+    assert os.listdir(tmp_path) == []
