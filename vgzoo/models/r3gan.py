@@ -141,8 +141,11 @@ class Trajectory(layers.Layer):
             name="speed",
         )
         self.bend = layers.Dense(3, kernel_initializer="zeros", name="bend")
+        self.first_reach = reach
+
+    def build(self, shape):
         self.reach = self.add_weight(
-            name="reach", shape=(2,), initializer=keras.initializers.Constant(reach)
+            name="reach", shape=(2,), initializer=keras.initializers.Constant(self.first_reach)
         )
 
     def call(self, motion, frames: int):
