@@ -9,6 +9,7 @@ import pytest
 
 from vgzoo import edit
 from vgzoo.edit.base import Footage, When, find, parameters
+from vgzoo.edit.sampling import Warp
 from vgzoo.errors import VgzooError
 
 RNG = np.random.default_rng(0)
@@ -19,6 +20,18 @@ SAMPLES = {
     "colour_match": dict(reference=CLIP[:1, ::-1] // 2),
     "histogram_match": dict(reference=CLIP[:1, ::-1, :, :1] // 2),
     "clahe": dict(tiles=2),
+    "resize": dict(height=6),
+    "letterbox": dict(height=16, width=16),
+    "perspective": dict(corners=[[0.1, 0], [1, 0], [1, 0.9], [0, 1]]),
+    "resample": dict(fps=20, source_fps=25),
+    "loop": dict(fade=2),
+    "equirect_view": dict(height=8, width=10),
+    "blur": dict(sigma=1),
+    "bloom": dict(sigma=1),
+    "overlay": dict(source=CLIP[:2, :6, :7, :1] // 2),
+    "picture_in_picture": dict(source=CLIP[:2, :6, :7, :1]),
+    "side_by_side": dict(source=CLIP[:2, :6, :7, :1]),
+    "text": dict(text="i", size=6),
     "lut": dict(file=str(Path(__file__).with_name("warm.cube"))),
 }
 PLAIN = [name for name in edit.names() if name not in ("sequential", "random")]
@@ -64,7 +77,8 @@ def test_files_and_tensors_agree(name):
     layer = make(name)
     clip = clip_for(layer)
     difference = layer.host(clip).astype(int) - numpy(layer(clip))
-    assert np.abs(difference).max() <= 1
+    # OpenCV looks up between pixels in 32nds; on noise that shows.
+    assert np.abs(difference).max() <= (10 if isinstance(layer, Warp) else 1)
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -75,7 +89,8 @@ def test_a_stream_in_windows_is_the_whole_clip(name):
     result = layer.stream(footage)
     edited = np.concatenate(list(result.chunks()))
     assert len(edited) == result.frames
-    assert np.abs(edited.astype(int) - numpy(layer(clip))).max() <= 1
+    levels = 10 if isinstance(layer, Warp) else 1
+    assert np.abs(edited.astype(int) - numpy(layer(clip))).max() <= levels
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -87,7 +102,7 @@ def test_grey_is_rgb_with_equal_channels(name):
         return
     grey = CLIP[..., :1]
     one, three = numpy(layer(grey)), numpy(layer(grey.repeat(3, -1)))
-    assert np.abs(one.repeat(3, -1)[..., :3].astype(int) - three).max() <= 1
+    assert np.abs(one.repeat(3, -1).astype(int) - three).max() <= 1
 
 
 @pytest.mark.parametrize("name", PLAIN)

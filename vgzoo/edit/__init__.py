@@ -11,6 +11,7 @@ Example:
 """
 
 from vgzoo.edit.base import Edit, Footage, build, names
+from vgzoo.edit.camera import EquirectView, ZoomPan
 from vgzoo.edit.colour import (
     Greyscale,
     Hue,
@@ -21,6 +22,8 @@ from vgzoo.edit.colour import (
     WhiteBalance,
 )
 from vgzoo.edit.curves import Curves
+from vgzoo.edit.frame import Crop, Flip, Letterbox, Pad, Resize
+from vgzoo.edit.geometry import Affine, Elastic, Lens, Perspective, Rotate
 from vgzoo.edit.histogram import Clahe, Equalize
 from vgzoo.edit.keyframes import Keyframes
 from vgzoo.edit.look import ChromaKey, Grain, Vignette
@@ -28,6 +31,7 @@ from vgzoo.edit.lut import Lut
 from vgzoo.edit.match import ColourMatch, HistogramMatch
 from vgzoo.edit.random_edit import Random
 from vgzoo.edit.sequential import Sequential, from_json, parse, to_json
+from vgzoo.edit.stabilise import Stabilise
 from vgzoo.edit.tone import (
     Brightness,
     Contrast,
@@ -40,15 +44,20 @@ from vgzoo.edit.tone import (
 )
 
 __all__ = [
+    "Affine",
     "Brightness",
     "ChromaKey",
     "Clahe",
     "ColourMatch",
     "Contrast",
+    "Crop",
     "Curves",
     "Edit",
+    "Elastic",
     "Equalize",
+    "EquirectView",
     "Exposure",
+    "Flip",
     "Footage",
     "Gamma",
     "Grain",
@@ -57,18 +66,26 @@ __all__ = [
     "Hue",
     "Invert",
     "Keyframes",
+    "Lens",
+    "Letterbox",
     "Levels",
     "Lut",
+    "Pad",
+    "Perspective",
     "Posterize",
     "Random",
+    "Resize",
+    "Rotate",
     "Saturation",
     "Sepia",
     "Sequential",
     "Solarize",
     "Temperature",
+    "Stabilise",
     "Vibrance",
     "Vignette",
     "WhiteBalance",
+    "ZoomPan",
     "build",
     "from_json",
     "names",

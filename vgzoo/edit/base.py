@@ -196,7 +196,13 @@ class Edit(keras.layers.Layer):
             low, high = float(clip.min()), float(clip.max())
             if not (low >= 0 and high <= 1):
                 raise VgzooError(f"float clips from {low:.4g} to {high:.4g} came; wanted [0, 1]")
-        return super().__call__(clip, *args, **kwargs)
+        try:
+            return super().__call__(clip, *args, **kwargs)
+        except VgzooError as error:
+            # Keras writes the arguments' shapes into the message; ours is one line.
+            while isinstance(error.__context__, VgzooError):
+                error = error.__context__
+            raise error from None
 
     def call(
         self, clip: Any, start: int = 0, total: int | None = None, fps: float | None = None

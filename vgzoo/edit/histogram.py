@@ -119,8 +119,10 @@ class Clahe(Edit):
             raise VgzooError(f"clahe: {width}x{height} pixels came for {tiles} tiles; use fewer")
         padded = levels
         if down or right:
-            edges = ((0, 0), (0, 0), (0, down), (0, right), (0, 0))
-            padded = ops.pad(levels, edges, mode="reflect")
+            for axis, size, more in ((2, height, down), (3, width, right)):
+                places = np.arange(size + more, dtype="int32")
+                places = np.minimum(places, 2 * (size - 1) - places)
+                padded = ops.take(padded, places, axis=axis)
         high, wide = (height + down) // tiles, (width + right) // tiles
         count, frames = ops.shape(levels)[0], ops.shape(levels)[1]
         cells = ops.reshape(padded, (-1, tiles, high, tiles, wide))

@@ -71,9 +71,9 @@ class Random(Edit):
             raise VgzooError(f"random {of}: probability={probability!r} came; wanted 0 to 1")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 64:
             raise VgzooError(f"random {of}: seed={seed!r} came; wanted 0 to 2**64 - 1")
-        middle = {key: (low + high) / 2 for key, (low, high) in drawn.items()}
+        most = {key: high for key, (_, high) in drawn.items()}  # by which kernels get their size
         super().__init__(**of_keras, of=of, seed=seed, per=per, probability=probability, **settings)
-        self.inner = build(of, **(fixed | middle))
+        self.inner = build(of, **(fixed | most))
         self.drawn = drawn
         self.channels, self.context = self.inner.channels, self.inner.context
         self.keeps_time = self.inner.keeps_time

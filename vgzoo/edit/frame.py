@@ -1,0 +1,262 @@
+"""Geometry by whole rows and columns: crop, pad, resize, letterbox, flip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from vgzoo.edit.base import WHOLE, Edit, When, opencv, register
+from vgzoo.edit.look import colour
+from vgzoo.edit.sampling import size_of
+from vgzoo.errors import VgzooError
+
+
+def whole(owner: str, name: str, value: Any, least: int = 0) -> int:
+    """A whole number, or a VgzooError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 16384:
+        raise VgzooError(f"{owner}: {name}={value!r} came; wanted a whole number from {least}")
+    return value
+
+
+@register("crop")
+class Crop(Edit):
+    """Cuts a part out of every frame.
+
+    Args:
+        top, left: its first row and column.
+        height, width: its size; None: to the end.
+
+    Raises:
+        VgzooError: as a clip comes, if the part is not inside it.
+    """
+
+    def __init__(
+        self,
+        top: int = 0,
+        left: int = 0,
+        height: int | None = None,
+        width: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(top=top, left=left, height=height, width=width, **kwargs)
+        for name, least in (("top", 0), ("left", 0), ("height", 1), ("width", 1)):
+            if getattr(self, name) is not None:
+                whole("crop", name, getattr(self, name), least)
+
+    def _part(self, clip: Any) -> Any:
+        high, wide = size_of("crop", clip)
+        bottom = high if self.height is None else self.top + self.height
+        right = wide if self.width is None else self.left + self.width
+        if not self.top < bottom <= high or not self.left < right <= wide:
+            raise VgzooError(
+                f"crop: rows {self.top} to {bottom} and columns {self.left} to {right} came; "
+                f"wanted a part of {wide}x{high} pixels"
+            )
+        return clip[:, :, self.top : bottom, self.left : right]
+
+    def edit(self, clip: Any) -> Any:
+        return self._part(clip)
+
+    def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
+        return self._part(clip[None])[0]
+
+
+@register("pad")
+class Pad(Edit):
+    """Adds rows and columns.
+
+    Args:
+        top, bottom, left, right: how many.
+        color: of what is added, "#rrggbb" or three numbers in [0, 1]; its luma on grey clips.
+    """
+
+    def __init__(
+        self,
+        top: int = 0,
+        bottom: int = 0,
+        left: int = 0,
+        right: int = 0,
+        color: Any = "#000000",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(top=top, bottom=bottom, left=left, right=right, color=color, **kwargs)
+        for name in ("top", "bottom", "left", "right"):
+            whole("pad", name, getattr(self, name))
+        self._fill = colour("color", color)
+
+    def edit(self, clip: Any) -> Any:
+        return padded(clip, (self.top, self.bottom), (self.left, self.right), self._fill)
+
+    def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
+        rows, columns = (self.top, self.bottom), (self.left, self.right)
+        return host_padded(clip, rows, columns, self._fill)
+
+
+def _channels(fill: np.ndarray, channels: int) -> np.ndarray:
+    return fill if channels == 3 else np.array([fill @ [0.2126, 0.7152, 0.0722]])
+
+
+def padded(clip: Any, rows: tuple[int, int], columns: tuple[int, int], fill: np.ndarray) -> Any:
+    """A tensor (B, T, H, W, C) with rows and columns of one colour around it."""
+    fill = _channels(fill, clip.shape[-1]).astype("float32")
+    # What is added is 0 and the rest 0 above it, whatever the colour: one pad for all channels.
+    edges = ((0, 0), (0, 0), rows, columns, (0, 0))
+    return ops.pad(clip - fill, edges) + fill
+
+
+def host_padded(
+    clip: np.ndarray, rows: tuple[int, int], columns: tuple[int, int], fill: np.ndarray
+) -> np.ndarray:
+    """The same for uint8 (T, H, W, C)."""
+    frames, height, width, channels = clip.shape
+    shape = (frames, height + sum(rows), width + sum(columns), channels)
+    out = np.empty(shape, "uint8")
+    out[:] = np.floor(_channels(fill, channels) * 255 + 0.5)
+    out[:, rows[0] : rows[0] + height, columns[0] : columns[0] + width] = clip
+    return out
+
+
+_METHODS = ("auto", "nearest", "linear", "cubic", "area")
+
+
+def _weights(old: int, new: int, method: str) -> np.ndarray:
+    """float32 (new, old): how much of each old row is in each new one, as OpenCV has it."""
+    step = old / new
+    if method == "area" and step > 1:
+        edges = np.arange(new + 1) * step
+        upper = np.minimum(edges[1:, None], np.arange(old) + 1)
+        lower = np.maximum(edges[:-1, None], np.arange(old))
+        return (np.maximum(upper - lower, 0) / step).astype("float32")
+    weights = np.zeros((new, old))
+    rows = np.arange(new)
+    if method == "nearest":
+        weights[rows, np.minimum((rows * step).astype(int), old - 1)] = 1
+        return weights.astype("float32")
+    place = (rows + 0.5) * step - 0.5
+    left = np.floor(place).astype(int)
+    t = place - left
+    if method == "cubic":  # Keys's kernel with a = -0.75
+        a = -0.75
+        parts = [(((a * d - 5 * a) * d + 8 * a) * d - 4 * a) for d in (t + 1, 2 - t)]
+        near = [(((a + 2) * d - (a + 3)) * d * d + 1) for d in (t, 1 - t)]
+        taps = zip((-1, 0, 1, 2), (parts[0], *near, parts[1]), strict=True)
+    else:
+        taps = zip((0, 1), (1 - t, t), strict=True)
+    for offset, part in taps:
+        np.add.at(weights, (rows, np.clip(left + offset, 0, old - 1)), part)
+    return weights.astype("float32")
+
+
+def _method(method: str, old: tuple[int, int], new: tuple[int, int]) -> str:
+    if method != "auto":
+        return method
+    return "area" if new[0] <= old[0] and new[1] <= old[1] else "cubic"
+
+
+def resized(clip: Any, size: tuple[int, int], method: str) -> Any:
+    """A tensor (B, T, H, W, C) at another size; any filter is two products with matrices."""
+    old = clip.shape[2:4]
+    method = _method(method, old, size)
+    down, across = (_weights(o, n, method) for o, n in zip(old, size, strict=True))
+    if tuple(old) == tuple(size):
+        return clip
+    return ops.einsum("pw,bthwc->bthpc", across, ops.einsum("oh,bthwc->btowc", down, clip))
+
+
+def host_resized(clip: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
+    """The same for uint8 (T, H, W, C), by OpenCV."""
+    cv2 = opencv()
+    flags = dict(nearest=cv2.INTER_NEAREST, linear=cv2.INTER_LINEAR, cubic=cv2.INTER_CUBIC)
+    flag = flags.get(_method(method, clip.shape[1:3], size), cv2.INTER_AREA)
+    frames = [cv2.resize(frame, size[::-1], interpolation=flag) for frame in clip]
+    return np.stack(frames).reshape(len(clip), *size, clip.shape[-1])
+
+
+@register("resize")
+class Resize(Edit):
+    """Another size.
+
+    Args:
+        height, width: the new size; one alone keeps the aspect.
+        method: "nearest", "linear", "cubic", "area" (means over what a pixel covers), or "auto":
+            "area" where the frame shrinks, else "cubic".
+    """
+
+    def __init__(
+        self,
+        height: int | None = None,
+        width: int | None = None,
+        method: str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(height=height, width=width, method=method, **kwargs)
+        if height is None and width is None:
+            raise VgzooError("resize: neither height nor width came; give one or both")
+        for name in ("height", "width"):
+            if getattr(self, name) is not None:
+                whole("resize", name, getattr(self, name), 1)
+        if method not in _METHODS:
+            raise VgzooError(f"resize: method={method!r} came; wanted {', '.join(_METHODS)}")
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        high = self.height or max(1, round(height * self.width / width))
+        return high, self.width or max(1, round(width * self.height / height))
+
+    def edit(self, clip: Any) -> Any:
+        return resized(clip, self._size(*size_of("resize", clip)), self.method)
+
+    def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
+        return host_resized(clip, self._size(*clip.shape[1:3]), self.method)
+
+
+@register("letterbox")
+class Letterbox(Edit):
+    """Another size at the same aspect, with bars where the frame does not reach.
+
+    Args:
+        height, width: the new size.
+        color: of the bars.
+    """
+
+    def __init__(self, height: int, width: int, color: Any = "#000000", **kwargs: Any) -> None:
+        whole("letterbox", "height", height, 1)
+        whole("letterbox", "width", width, 1)
+        super().__init__(height=height, width=width, color=color, **kwargs)
+        self._fill = colour("color", color)
+
+    def _inside(self, height: int, width: int) -> tuple[tuple[int, int], tuple, tuple]:
+        scale = min(self.height / height, self.width / width)
+        high, wide = max(1, round(height * scale)), max(1, round(width * scale))
+        top, left = (self.height - high) // 2, (self.width - wide) // 2
+        rows, columns = (top, self.height - high - top), (left, self.width - wide - left)
+        return (high, wide), rows, columns
+
+    def edit(self, clip: Any) -> Any:
+        size, rows, columns = self._inside(*size_of("letterbox", clip))
+        return padded(ops.clip(resized(clip, size, "auto"), 0.0, 1.0), rows, columns, self._fill)
+
+    def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
+        size, rows, columns = self._inside(*clip.shape[1:3])
+        return host_padded(host_resized(clip, size, "auto"), rows, columns, self._fill)
+
+
+@register("flip")
+class Flip(Edit):
+    """The mirror image.
+
+    Args:
+        axis: "horizontal" swaps left and right, "vertical" up and down.
+    """
+
+    def __init__(self, axis: str = "horizontal", **kwargs: Any) -> None:
+        super().__init__(axis=axis, **kwargs)
+        if axis not in ("horizontal", "vertical"):
+            raise VgzooError(f"flip: axis={axis!r} came; wanted horizontal or vertical")
+
+    def edit(self, clip: Any) -> Any:
+        return ops.flip(clip, 3 if self.axis == "horizontal" else 2)
+
+    def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
+        return np.flip(clip, 2 if self.axis == "horizontal" else 1)
