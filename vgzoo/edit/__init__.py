@@ -32,6 +32,7 @@ from vgzoo.edit.match import ColourMatch, HistogramMatch
 from vgzoo.edit.random_edit import Random
 from vgzoo.edit.sequential import Sequential, from_json, parse, to_json
 from vgzoo.edit.stabilise import Stabilise
+from vgzoo.edit.time import Freeze, Loop, PingPong, Resample, Reverse, Speed, Trim
 from vgzoo.edit.tone import (
     Brightness,
     Contrast,
@@ -59,6 +60,7 @@ __all__ = [
     "Exposure",
     "Flip",
     "Footage",
+    "Freeze",
     "Gamma",
     "Grain",
     "Greyscale",
@@ -69,19 +71,25 @@ __all__ = [
     "Lens",
     "Letterbox",
     "Levels",
+    "Loop",
     "Lut",
     "Pad",
     "Perspective",
+    "PingPong",
     "Posterize",
     "Random",
+    "Resample",
     "Resize",
+    "Reverse",
     "Rotate",
     "Saturation",
     "Sepia",
     "Sequential",
     "Solarize",
+    "Speed",
     "Temperature",
     "Stabilise",
+    "Trim",
     "Vibrance",
     "Vignette",
     "WhiteBalance",
