@@ -22,6 +22,20 @@ from vgzoo.edit.colour import (
     WhiteBalance,
 )
 from vgzoo.edit.curves import Curves
+from vgzoo.edit.filters import (
+    Bilateral,
+    Bloom,
+    Blur,
+    BoxBlur,
+    ChromaticAberration,
+    Edges,
+    Emboss,
+    Median,
+    MotionBlur,
+    Pixelate,
+    RadialBlur,
+    Sharpen,
+)
 from vgzoo.edit.frame import Crop, Flip, Letterbox, Pad, Resize
 from vgzoo.edit.geometry import Affine, Elastic, Lens, Perspective, Rotate
 from vgzoo.edit.histogram import Clahe, Equalize
@@ -32,6 +46,7 @@ from vgzoo.edit.match import ColourMatch, HistogramMatch
 from vgzoo.edit.random_edit import Random
 from vgzoo.edit.sequential import Sequential, from_json, parse, to_json
 from vgzoo.edit.stabilise import Stabilise
+from vgzoo.edit.temporal import Deflicker, Denoise, Echo, TemporalMedian
 from vgzoo.edit.time import Freeze, Loop, PingPong, Resample, Reverse, Speed, Trim
 from vgzoo.edit.tone import (
     Brightness,
@@ -46,15 +61,25 @@ from vgzoo.edit.tone import (
 
 __all__ = [
     "Affine",
+    "Bilateral",
+    "Bloom",
+    "Blur",
+    "BoxBlur",
     "Brightness",
     "ChromaKey",
+    "ChromaticAberration",
     "Clahe",
     "ColourMatch",
     "Contrast",
     "Crop",
     "Curves",
+    "Deflicker",
+    "Denoise",
+    "Echo",
+    "Edges",
     "Edit",
     "Elastic",
+    "Emboss",
     "Equalize",
     "EquirectView",
     "Exposure",
@@ -73,10 +98,14 @@ __all__ = [
     "Levels",
     "Loop",
     "Lut",
+    "Median",
+    "MotionBlur",
     "Pad",
     "Perspective",
     "PingPong",
+    "Pixelate",
     "Posterize",
+    "RadialBlur",
     "Random",
     "Resample",
     "Resize",
@@ -85,9 +114,11 @@ __all__ = [
     "Saturation",
     "Sepia",
     "Sequential",
+    "Sharpen",
     "Solarize",
     "Speed",
     "Temperature",
+    "TemporalMedian",
     "Stabilise",
     "Trim",
     "Vibrance",

@@ -1,0 +1,370 @@
+"""Filters within a frame: blurs, sharpening, edges. Beyond the border lies the mirror image."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from vgzoo.edit.base import WHOLE, Edit, When, opencv, register
+from vgzoo.edit.colour import luma
+from vgzoo.edit.frame import resized, whole
+from vgzoo.edit.kernels import bordered, gaussian, shifted, weighted
+from vgzoo.edit.keyframes import Keyframes, Value
+from vgzoo.edit.sampling import sample, size_of
+from vgzoo.errors import VgzooError
+
+
+def largest(value: Value) -> float:
+    """The largest number that a parameter takes along the clip."""
+    if isinstance(value, Keyframes):
+        return max(number for _, number in value.points)
+    return max(value) if isinstance(value, tuple) else value
+
+
+def reach(sigma: Value) -> int:
+    """The pixels that a Gaussian kernel reaches: three standard deviations."""
+    return max(1, math.ceil(3 * largest(sigma)))
+
+
+def each(clip: np.ndarray, values: dict[str, Any]) -> list[tuple[np.ndarray, dict[str, float]]]:
+    """Each frame with its own numbers."""
+    series = {k: np.broadcast_to(np.ravel(v), len(clip)) for k, v in values.items()}
+    return [(f, {k: float(v[i]) for k, v in series.items()}) for i, f in enumerate(clip)]
+
+
+class _Framewise(Edit):
+    """An edit that OpenCV does to one frame of a file at a time."""
+
+    def on_frame(self, cv2: Any, frame: np.ndarray, **values: float) -> np.ndarray:
+        """uint8 (H, W, C) to the same; a grey one may come back as (H, W)."""
+        raise NotImplementedError
+
+    def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
+        cv2, values = opencv(), self.values(len(clip), when)
+        frames = [self.on_frame(cv2, np.ascontiguousarray(f), **v) for f, v in each(clip, values)]
+        return np.stack(frames).reshape(clip.shape)
+
+
+@register("blur")
+class Blur(_Framewise):
+    """Gaussian blur.
+
+    Args:
+        sigma: 0 to 100 pixels, the standard deviation.
+    """
+
+    ranges = {"sigma": (0, 100)}
+
+    def __init__(self, sigma: Value = 2.0, **kwargs: Any) -> None:
+        super().__init__(sigma=sigma, **kwargs)
+
+    def edit(self, clip: Any, sigma: Any) -> Any:
+        return gaussian("blur", clip, sigma, reach(self.sigma))
+
+    def on_frame(self, cv2: Any, frame: np.ndarray, sigma: float) -> np.ndarray:
+        size = 2 * reach(self.sigma) + 1
+        return cv2.GaussianBlur(frame, (size, size), sigma) if sigma > 1e-3 else frame
+
+
+@register("box_blur")
+class BoxBlur(_Framewise):
+    """The mean of a square.
+
+    Args:
+        radius: 0 to 100 pixels; the square has 2 radius + 1 a side.
+    """
+
+    def __init__(self, radius: int = 2, **kwargs: Any) -> None:
+        super().__init__(radius=whole("box_blur", "radius", radius), **kwargs)
+
+    def edit(self, clip: Any) -> Any:
+        places, share = range(-self.radius, self.radius + 1), 1 / (2 * self.radius + 1)
+        clip = weighted("box_blur", clip, [(i, 0, share) for i in places])
+        return weighted("box_blur", clip, [(0, i, share) for i in places])
+
+    def on_frame(self, cv2: Any, frame: np.ndarray) -> np.ndarray:
+        return cv2.blur(frame, (2 * self.radius + 1,) * 2)
+
+
+@register("median")
+class Median(_Framewise):
+    """The median of a square, which takes specks away and leaves edges.
+
+    Args:
+        radius: 0 to 3 pixels; the square has 2 radius + 1 a side. Beyond the border lies its
+            outermost pixel.
+    """
+
+    def __init__(self, radius: int = 1, **kwargs: Any) -> None:
+        whole("median", "radius", radius)
+        super().__init__(radius=min(radius, 3), **kwargs)
+
+    def edit(self, clip: Any) -> Any:
+        r = self.radius
+        padded = bordered("median", clip, r, r, "edge")
+        near = [shifted(padded, r, r, i, j) for i in range(-r, r + 1) for j in range(-r, r + 1)]
+        return ops.sort(ops.stack(near, 0), 0)[len(near) // 2]
+
+    def on_frame(self, cv2: Any, frame: np.ndarray) -> np.ndarray:
+        return cv2.medianBlur(frame, 2 * self.radius + 1) if self.radius else frame
+
+
+@register("bilateral")
+class Bilateral(_Framewise):
+    """A blur that stops at edges.
+
+    C. Tomasi and R. Manduchi, "Bilateral filtering for gray and color images" (1998).
+
+    Args:
+        sigma: 0.1 to 20 pixels, of the blur.
+        tone: 0.001 to 1, how far colours may differ and still mix.
+        radius: 1 to 10 pixels that it reaches.
+    """
+
+    ranges = {"sigma": (0.1, 20), "tone": (0.001, 1)}
+
+    def __init__(
+        self, sigma: Value = 2.0, tone: Value = 0.1, radius: int = 3, **kwargs: Any
+    ) -> None:
+        super().__init__(
+            sigma=sigma, tone=tone, radius=whole("bilateral", "radius", radius, 1), **kwargs
+        )
+
+    def edit(self, clip: Any, sigma: Any, tone: Any) -> Any:
+        r = self.radius
+        padded = bordered("bilateral", clip, r, r)
+        total, weight = 0.0, 0.0
+        for i in range(-r, r + 1):
+            for j in range(-r, r + 1):
+                if i * i + j * j > r * r:
+                    continue
+                other = shifted(padded, r, r, i, j)
+                # Summed over three channels, as OpenCV does; a grey one counts three times.
+                apart = 3.0 * ops.mean(ops.abs(other - clip), -1, keepdims=True)
+                bell = -(apart * apart) / (2.0 * tone * tone) - (i * i + j * j) / (2.0 * sigma**2)
+                part = ops.exp(bell)
+                total, weight = total + part * other, weight + part
+        return total / weight
+
+    def on_frame(self, cv2: Any, frame: np.ndarray, sigma: float, tone: float) -> np.ndarray:
+        tone = tone * 255 * frame.shape[-1] / 3
+        return cv2.bilateralFilter(frame, 2 * self.radius + 1, tone, sigma)
+
+
+@register("motion_blur")
+class MotionBlur(_Framewise):
+    """The mean along a line through each pixel.
+
+    Args:
+        length: 1 to 200 pixels.
+        degrees: of the line, counter-clockwise from the horizontal.
+    """
+
+    def __init__(self, length: int = 9, degrees: float = 0.0, **kwargs: Any) -> None:
+        whole("motion_blur", "length", length, 1)
+        super().__init__(length=length, degrees=float(degrees), **kwargs)
+        angle = math.radians(self.degrees)
+        steps = np.linspace(-(length - 1) / 2, (length - 1) / 2, 4 * length)
+        kernel: dict[tuple[int, int], float] = {}
+        for step in steps:  # each point of the line on the four pixels around it
+            x, y = step * math.cos(angle), -step * math.sin(angle)
+            i, j = math.floor(y), math.floor(x)
+            for di, v in ((0, 1 - (y - i)), (1, y - i)):
+                for dj, u in ((0, 1 - (x - j)), (1, x - j)):
+                    if u * v > 1e-9:
+                        place = (i + di, j + dj)
+                        kernel[place] = kernel.get(place, 0) + u * v / len(steps)
+        self._taps = tuple((i, j, weight) for (i, j), weight in kernel.items())
+
+    def edit(self, clip: Any) -> Any:
+        return weighted("motion_blur", clip, self._taps)
+
+    def on_frame(self, cv2: Any, frame: np.ndarray) -> np.ndarray:
+        r = max(max(abs(i), abs(j)) for i, j, _ in self._taps)
+        kernel = np.zeros((2 * r + 1, 2 * r + 1), "float32")
+        for i, j, weight in self._taps:
+            kernel[r + i, r + j] = weight
+        return cv2.filter2D(frame, -1, kernel)
+
+
+@register("sharpen")
+class Sharpen(_Framewise):
+    """Unsharp mask: adds what a blur takes away.
+
+    Args:
+        amount: 0 to 10.
+        sigma: 0.1 to 20 pixels, of the blur.
+    """
+
+    ranges = {"amount": (0, 10), "sigma": (0.1, 20)}
+
+    def __init__(self, amount: Value = 0.5, sigma: Value = 1.0, **kwargs: Any) -> None:
+        super().__init__(amount=amount, sigma=sigma, **kwargs)
+
+    def edit(self, clip: Any, amount: Any, sigma: Any) -> Any:
+        return clip + amount * (clip - gaussian("sharpen", clip, sigma, reach(self.sigma)))
+
+    def on_frame(self, cv2: Any, frame: np.ndarray, amount: float, sigma: float) -> np.ndarray:
+        size, frame = 2 * reach(self.sigma) + 1, frame.astype("float32")
+        soft = cv2.GaussianBlur(frame, (size, size), sigma).reshape(frame.shape)
+        return np.clip(np.floor(frame + amount * (frame - soft) + 0.5), 0, 255).astype("uint8")
+
+
+@register("emboss")
+class Emboss(_Framewise):
+    """Relief, lit from the top left, around middle grey.
+
+    Args:
+        amount: 0 to 10.
+    """
+
+    ranges = {"amount": (0, 10)}
+
+    def __init__(self, amount: Value = 1.0, **kwargs: Any) -> None:
+        super().__init__(amount=amount, **kwargs)
+
+    def edit(self, clip: Any, amount: Any) -> Any:
+        grey = luma(clip)
+        slope = weighted("emboss", grey, [(1, 1, 1.0), (-1, -1, -1.0)])
+        return ops.broadcast_to(0.5 + amount * slope, ops.shape(clip))
+
+    def on_frame(self, cv2: Any, frame: np.ndarray, amount: float) -> np.ndarray:
+        grey = luma(frame.astype("float32"))
+        kernel = np.diag(np.float32([-1, 0, 1]))
+        slope = cv2.filter2D(grey[..., 0], -1, kernel)[..., None]
+        relief = np.clip(np.floor(127.5 + amount * slope + 0.5), 0, 255)
+        return np.broadcast_to(relief.astype("uint8"), frame.shape)
+
+
+@register("edges")
+class Edges(_Framewise):
+    """How steep the luma is, in all channels.
+
+    Args:
+        amount: 0 to 10, times the steepness.
+        kind: "sobel", the length of the gradient, or "laplacian", the size of the curvature.
+    """
+
+    ranges = {"amount": (0, 10)}
+
+    def __init__(self, amount: Value = 1.0, kind: str = "sobel", **kwargs: Any) -> None:
+        super().__init__(amount=amount, kind=kind, **kwargs)
+        if kind not in ("sobel", "laplacian"):
+            raise VgzooError(f"edges: kind={kind!r} came; wanted sobel or laplacian")
+
+    def edit(self, clip: Any, amount: Any) -> Any:
+        grey = luma(clip)
+        if self.kind == "laplacian":
+            taps = [(0, 0, -4.0), (1, 0, 1.0), (-1, 0, 1.0), (0, 1, 1.0), (0, -1, 1.0)]
+            steep = ops.abs(weighted("edges", grey, taps))
+        else:
+            taps = [(i, s, s * w) for i, w in ((-1, 1.0), (0, 2.0), (1, 1.0)) for s in (-1, 1)]
+            x = weighted("edges", grey, taps)
+            y = weighted("edges", grey, [(j, i, w) for i, j, w in taps])
+            steep = ops.sqrt(x * x + y * y)
+        return ops.broadcast_to(amount * steep, ops.shape(clip))
+
+    def on_frame(self, cv2: Any, frame: np.ndarray, amount: float) -> np.ndarray:
+        grey = luma(frame.astype("float32"))[..., 0]
+        if self.kind == "laplacian":
+            steep = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
+        else:
+            steep = np.hypot(*(cv2.Sobel(grey, cv2.CV_32F, *d) for d in ((1, 0), (0, 1))))
+        steep = np.clip(np.floor(amount * steep + 0.5), 0, 255).astype("uint8")
+        return np.broadcast_to(steep[..., None], frame.shape)
+
+
+@register("pixelate")
+class Pixelate(Edit):
+    """Squares of one colour, the mean of what lies under them.
+
+    Args:
+        size: 1 to 1000 pixels, about, of a side: the squares fill the frame evenly.
+    """
+
+    def __init__(self, size: int = 8, **kwargs: Any) -> None:
+        super().__init__(size=whole("pixelate", "size", size, 1), **kwargs)
+
+    def edit(self, clip: Any) -> Any:
+        height, width = size_of("pixelate", clip)
+        few = tuple(max(1, round(n / self.size)) for n in (height, width))
+        return resized(resized(clip, few, "area"), (height, width), "nearest")
+
+
+@register("bloom")
+class Bloom(Edit):
+    """Light that spills over from what is bright, by the "screen" blend.
+
+    Args:
+        amount: 0 to 5.
+        threshold: 0 to 0.99, the level from which light spills.
+        sigma: 0.1 to 100 pixels, how far.
+    """
+
+    ranges = {"amount": (0, 5), "threshold": (0, 0.99), "sigma": (0.1, 100)}
+
+    def __init__(
+        self, amount: Value = 0.5, threshold: Value = 0.7, sigma: Value = 4.0, **kwargs: Any
+    ) -> None:
+        super().__init__(amount=amount, threshold=threshold, sigma=sigma, **kwargs)
+
+    def edit(self, clip: Any, amount: Any, threshold: Any, sigma: Any) -> Any:
+        bright = ops.maximum(clip - threshold, 0.0) / (1.0 - threshold)
+        light = gaussian("bloom", bright, sigma, reach(self.sigma))
+        return 1.0 - (1.0 - clip) * (1.0 - ops.clip(amount * light, 0.0, 1.0))
+
+
+@register("chromatic_aberration")
+class ChromaticAberration(Edit):
+    """Red drawn larger and blue smaller around the middle, as cheap lenses do.
+
+    Args:
+        amount: -0.1 to 0.1, of the frame's size.
+    """
+
+    ranges = {"amount": (-0.1, 0.1)}
+    channels = (3,)
+
+    def __init__(self, amount: Value = 0.005, **kwargs: Any) -> None:
+        super().__init__(amount=amount, **kwargs)
+
+    def edit(self, clip: Any, amount: Any) -> Any:
+        red = zoomed(clip[..., :1], 1.0 + amount)
+        blue = zoomed(clip[..., 2:], 1.0 - amount)
+        return ops.concatenate([red, clip[..., 1:2], blue], -1)
+
+
+@register("radial_blur")
+class RadialBlur(Edit):
+    """The mean of the frame at several sizes: a rush towards the middle.
+
+    Args:
+        amount: 0 to 1, how much larger the largest is.
+        samples: 2 to 64 sizes.
+    """
+
+    ranges = {"amount": (0, 1)}
+
+    def __init__(self, amount: Value = 0.1, samples: int = 8, **kwargs: Any) -> None:
+        super().__init__(
+            amount=amount, samples=whole("radial_blur", "samples", samples, 2), **kwargs
+        )
+
+    def edit(self, clip: Any, amount: Any) -> Any:
+        shares = [i / (self.samples - 1) for i in range(self.samples)]
+        return sum(zoomed(clip, 1.0 + amount * share) for share in shares) / self.samples
+
+
+def zoomed(clip: Any, zoom: Any) -> Any:
+    """A clip (B, T, H, W, C) enlarged around its middle; `zoom` a number or (b, t, 1, 1, 1)."""
+    zoom = zoom[..., 0] if len(getattr(zoom, "shape", ())) == 5 else zoom
+    places = []
+    for size in size_of("zoom", clip):
+        middle = (size - 1) / 2
+        places.append((ops.arange(size, dtype="float32") - middle, middle))
+    (y, middle_y), (x, middle_x) = places
+    blank = ops.zeros((1, 1, clip.shape[2], clip.shape[3]))
+    return sample(clip, middle_x + x / zoom + blank, middle_y + y[:, None] / zoom + blank)

@@ -1,0 +1,65 @@
+"""Sums over a pixel's neighbours, as slices of the padded clip: a small kernel is a few of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from vgzoo.edit.sampling import size_of
+from vgzoo.errors import VgzooError
+
+
+def bordered(owner: str, clip: Any, rows: int, columns: int, border: str = "mirror") -> Any:
+    """A clip (B, T, H, W, C) with rows and columns around it: "mirror" without the outermost
+    pixel twice, as OpenCV's filters have it, or "edge", the outermost pixel.
+
+    Raises:
+        VgzooError: the frame is smaller than what is wanted around it.
+    """
+    if not rows and not columns:
+        return clip
+    height, width = size_of(owner, clip)
+    if border == "mirror" and (rows >= height or columns >= width):
+        raise VgzooError(
+            f"{owner}: it reaches {max(rows, columns)} pixels and the frame has {width}x{height}; "
+            "make it smaller"
+        )
+    # Not `ops.pad`, which mirrors the last axes only on PyTorch.
+    for axis, size, more in ((2, height, rows), (3, width, columns)):
+        if more:
+            places = np.arange(-more, size + more)
+            if border == "mirror":
+                places = np.abs(places)
+                places = np.minimum(places, 2 * (size - 1) - places)
+            clip = ops.take(clip, np.clip(places, 0, size - 1).astype("int32"), axis=axis)
+    return clip
+
+
+def shifted(padded: Any, rows: int, columns: int, down: int, right: int) -> Any:
+    """The pixels `down` and `right` of each one, out of a clip with that much around it."""
+    height, width = padded.shape[2] - 2 * rows, padded.shape[3] - 2 * columns
+    top, left = rows + down, columns + right
+    return padded[:, :, top : top + height, left : left + width]
+
+
+def weighted(owner: str, clip: Any, taps: Iterable[tuple[int, int, Any]]) -> Any:
+    """The sum of pixels at (down, right) times a weight each; a weight may differ by frame."""
+    taps = list(taps)
+    rows = max(abs(down) for down, _, _ in taps)
+    columns = max(abs(right) for _, right, _ in taps)
+    padded = bordered(owner, clip, rows, columns)
+    return sum(w * shifted(padded, rows, columns, down, right) for down, right, w in taps)
+
+
+def gaussian(owner: str, clip: Any, sigma: Any, radius: int) -> Any:
+    """Gaussian blur; `sigma` a number or one a frame, above 0, `radius` what the kernel reaches."""
+    sigma = ops.maximum(ops.convert_to_tensor(sigma, "float32"), 1e-3)
+    bells = [ops.exp(-(i * i) / (2.0 * sigma * sigma)) for i in range(radius + 1)]
+    total = bells[0] + 2.0 * sum(bells[1:], 0.0)
+    weights = [bells[abs(i)] / total for i in range(-radius, radius + 1)]
+    places = range(-radius, radius + 1)
+    clip = weighted(owner, clip, [(i, 0, w) for i, w in zip(places, weights, strict=True)])
+    return weighted(owner, clip, [(0, i, w) for i, w in zip(places, weights, strict=True)])
