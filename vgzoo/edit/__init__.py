@@ -21,6 +21,7 @@ from vgzoo.edit.colour import (
     Vibrance,
     WhiteBalance,
 )
+from vgzoo.edit.composition import Overlay, PictureInPicture, SideBySide, Text
 from vgzoo.edit.curves import Curves
 from vgzoo.edit.filters import (
     Bilateral,
@@ -100,8 +101,10 @@ __all__ = [
     "Lut",
     "Median",
     "MotionBlur",
+    "Overlay",
     "Pad",
     "Perspective",
+    "PictureInPicture",
     "PingPong",
     "Pixelate",
     "Posterize",
@@ -115,11 +118,13 @@ __all__ = [
     "Sepia",
     "Sequential",
     "Sharpen",
+    "SideBySide",
     "Solarize",
     "Speed",
     "Temperature",
     "TemporalMedian",
     "Stabilise",
+    "Text",
     "Trim",
     "Vibrance",
     "Vignette",

@@ -1,0 +1,103 @@
+"""Layers over the frame, against Pillow's compositing and the formulas of blend modes."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image, ImageChops
+
+from vgzoo import edit
+from vgzoo.errors import VgzooError
+
+RNG = np.random.default_rng(4)
+CLIP = RNG.integers(0, 256, (3, 20, 30, 3), "uint8")
+LAYER = RNG.integers(0, 256, (1, 8, 10, 4), "uint8")
+FULL = RNG.integers(0, 256, (1, 20, 30, 3), "uint8")
+
+
+def numpy(x) -> np.ndarray:
+    return keras.ops.convert_to_numpy(x)
+
+
+def close(came, wanted, levels: float = 1):
+    assert np.abs(numpy(came).astype(float) - np.asarray(wanted, float)).max() <= levels
+
+
+@pytest.mark.parametrize("x, y, left, top", [(0, 0, 0, 0), (1, 1, 20, 12), (0.5, 0.25, 10, 3)])
+def test_an_overlay_is_composed_as_pillow_does(x, y, left, top, tmp_path):
+    path = tmp_path / "layer.png"
+    Image.fromarray(LAYER[0]).save(path)
+    for source in (LAYER, str(path)):
+        layer = edit.Overlay(source, x=x, y=y)
+        for frame, got in zip(CLIP, numpy(layer(CLIP)), strict=True):
+            wanted = Image.fromarray(frame).convert("RGBA")
+            wanted.alpha_composite(Image.fromarray(LAYER[0]), (left, top))
+            close(got, wanted.convert("RGB"))
+
+
+@pytest.mark.parametrize(
+    "mode, by_pillow",
+    [
+        ("multiply", ImageChops.multiply),
+        ("screen", ImageChops.screen),
+        ("darken", ImageChops.darker),
+        ("lighten", ImageChops.lighter),
+        ("difference", ImageChops.difference),
+        ("overlay", ImageChops.overlay),
+        ("hard_light", ImageChops.hard_light),
+        ("add", ImageChops.add),
+        ("subtract", ImageChops.subtract),
+        ("soft_light", ImageChops.soft_light),
+    ],
+)
+def test_blend_modes_are_those_of_pillow(mode, by_pillow):
+    wanted = [by_pillow(Image.fromarray(frame), Image.fromarray(FULL[0])) for frame in CLIP]
+    close(edit.Overlay(FULL, mode=mode)(CLIP), wanted, 2)  # Pillow counts in whole levels
+
+
+def test_opacity_and_place_move_and_a_clip_begins_again():
+    fade = edit.Overlay(FULL, edit.Keyframes({0: 0, 2: 1}))
+    close(fade(CLIP)[0], CLIP[0], 0)
+    close(fade(CLIP)[2], FULL[0], 0)
+    two = np.stack([FULL[0], 255 - FULL[0]])
+    np.testing.assert_array_equal(numpy(edit.Overlay(two)(CLIP)), two[[0, 1, 0]])
+    slide = numpy(edit.Overlay(LAYER[..., :3], x=edit.Keyframes({0: 0, 2: 1}), y=0.0)(CLIP))
+    for t, left in enumerate((0, 10, 20)):
+        np.testing.assert_array_equal(slide[t, :8, left : left + 10], LAYER[0, ..., :3])
+
+
+def test_a_small_picture_and_one_beside():
+    small = numpy(edit.PictureInPicture(FULL, size=0.5, x=1, y=1)(CLIP))
+    close(small[:, :10], CLIP[:, :10], 0)
+    close(small[0, 10:, 15:], numpy(edit.Resize(10, 15)(FULL))[0])
+    beside = numpy(edit.SideBySide(FULL)(CLIP))
+    np.testing.assert_array_equal(beside, np.concatenate([CLIP, FULL.repeat(3, 0)], 2))
+    below = numpy(edit.SideBySide(FULL[:, :10, :15], below=True)(CLIP))
+    assert below.shape == (3, 40, 30, 3)
+
+
+def test_words_are_drawn_where_they_are_wanted():
+    black = np.zeros((2, 40, 120, 3), "uint8")
+    seen = numpy(edit.Text("Hello", 16, "#ff0000", x=0, y=0)(black))
+    assert seen[..., 0].max() > 200 and seen[..., 1:].max() == 0
+    assert seen[:, 25:].max() == 0 and seen[:, :, 80:].max() == 0
+    faint = numpy(edit.Text("Hello", 16, opacity=0.3)(black))
+    assert 0 < faint.max() <= 77
+
+
+@pytest.mark.parametrize(
+    "wrong, line",
+    [
+        (lambda: edit.Overlay("none.png"), "no such file"),
+        (lambda: edit.Overlay(FULL, mode="multipli"), "did you mean 'multiply'"),
+        (lambda: edit.Overlay(FULL)(CLIP[:, :10]), "make it smaller"),
+        (lambda: edit.Overlay(CLIP[None]), "wanted one clip"),
+        (lambda: edit.Text("Hello", 90)(CLIP), "make it smaller"),
+        (lambda: edit.Text(" "), "wanted words"),
+        (lambda: edit.Text("x", font="none.ttf"), "cannot read the font"),
+        (lambda: edit.PictureInPicture(FULL, 2), "wanted 0.01 to 1"),
+    ],
+)
+def test_mistakes_are_one_line(wrong, line):
+    with pytest.raises(VgzooError, match=line) as error:
+        wrong()
+    assert "\n" not in str(error.value)
