@@ -32,6 +32,8 @@ SAMPLES = {
     "picture_in_picture": dict(source=CLIP[:2, :6, :7, :1]),
     "side_by_side": dict(source=CLIP[:2, :6, :7, :1]),
     "text": dict(text="i", size=6),
+    "cross_fade": dict(source=CLIP[:3, ..., :1] // 2, frames=2),
+    "wipe": dict(source=CLIP[:3, ..., :1] // 2, frames=2),
     "lut": dict(file=str(Path(__file__).with_name("warm.cube"))),
 }
 PLAIN = [name for name in edit.names() if name not in ("sequential", "random")]

@@ -23,18 +23,15 @@ from vgzoo.edit.colour import (
 )
 from vgzoo.edit.composition import Overlay, PictureInPicture, SideBySide, Text
 from vgzoo.edit.curves import Curves
+from vgzoo.edit.effects import Bloom, ChromaticAberration, Pixelate, RadialBlur
 from vgzoo.edit.filters import (
     Bilateral,
-    Bloom,
     Blur,
     BoxBlur,
-    ChromaticAberration,
     Edges,
     Emboss,
     Median,
     MotionBlur,
-    Pixelate,
-    RadialBlur,
     Sharpen,
 )
 from vgzoo.edit.frame import Crop, Flip, Letterbox, Pad, Resize
@@ -59,6 +56,7 @@ from vgzoo.edit.tone import (
     Posterize,
     Solarize,
 )
+from vgzoo.edit.transition import CrossFade, Wipe
 
 __all__ = [
     "Affine",
@@ -73,6 +71,7 @@ __all__ = [
     "ColourMatch",
     "Contrast",
     "Crop",
+    "CrossFade",
     "Curves",
     "Deflicker",
     "Denoise",
@@ -129,6 +128,7 @@ __all__ = [
     "Vibrance",
     "Vignette",
     "WhiteBalance",
+    "Wipe",
     "ZoomPan",
     "build",
     "from_json",
