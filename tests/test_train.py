@@ -133,10 +133,12 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(recipe, tmp_path):
     code = f"from vgzoo.train import train; train({str(recipe)!r}, out={str(tmp_path / 'b')!r})"
     process = subprocess.Popen([sys.executable, "-c", code], env=dict(os.environ))
     begin = time.monotonic()
-    while (checkpoint.read_metadata(tmp_path / "b") or (0, {}))[0] < 4:
-        assert process.poll() is None and time.monotonic() - begin < 300
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    try:
+        while (checkpoint.read_metadata(tmp_path / "b") or (0, {}))[0] < 4:
+            assert process.poll() is None and time.monotonic() - begin < 600
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert checkpoint.read_metadata(tmp_path / "b")[0] < 40
     train(recipe, out=tmp_path / "b", resume=True, verbose=0)

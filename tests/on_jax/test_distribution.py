@@ -1,6 +1,6 @@
 """Two hosts, here two processes that talk over loopback, train as one does."""
 
-import os
+import json
 import signal
 import socket
 import subprocess
@@ -17,13 +17,12 @@ from vgzoo.train import checkpoint, curves, train
 from vgzoo.train.distribution import Spread
 
 BOUND_S = 120  # for the others to notice that one is gone, on a machine that is busy
+PATIENCE_S = 600  # for a run to get going there
 
 
 @pytest.fixture
 def recipe(folder, tmp_path):
     """Path of a recipe that takes a moment longer than it takes to kill it."""
-    import json
-
     kwargs = {k: list(v) if isinstance(v, tuple) else v for k, v in TINY["r3gan"].items()}
     path = tmp_path / "tiny.json"
     path.write_text(
@@ -34,14 +33,11 @@ def recipe(folder, tmp_path):
                 "dataset": "mnist",
                 "seed": 3,
                 "dtype": "float32",
-                "stages": [
-                    {"steps": 4, "frames": 2, "size": 16, "batch_size": 8},
-                    {"steps": 36, "frames": 6, "size": 16, "batch_size": 4},
-                ],
+                "stages": [{"steps": 60, "frames": 2, "size": 16, "batch_size": 8}],
                 "learning_rate": {"peak": 2e-4, "warmup_steps": 2, "final": 5e-5},
                 "ema_momentum": 0.9,
                 "epoch_steps": 2,
-                "sample_epochs": 10,
+                "sample_epochs": 100,
                 "fps": 8,
             }
         )
@@ -68,6 +64,14 @@ class Pair:
             for i in (0, 1)
         ]
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
     def said(self, i: int) -> str:
         with open(f"{self.log}.{i}") as file:
             return file.read()
@@ -77,36 +81,29 @@ class Pair:
         begin = time.monotonic()
         while (checkpoint.read_metadata(out) or (0, {}))[0] <= past:
             assert all(p.poll() is None for p in self.processes), self.said(0) + self.said(1)
-            assert time.monotonic() - begin < 300
+            assert time.monotonic() - begin < PATIENCE_S
             time.sleep(0.01)
         self.processes[i].send_signal(signal.SIGKILL)
-
-    def wait(self, i: int, seconds: float) -> int:
-        try:
-            return self.processes[i].wait(seconds)
-        finally:
-            if self.processes[i].poll() is None:
-                self.processes[i].kill()
 
 
 def test_two_hosts_train_as_one_and_survive_the_loss_of_either(recipe, tmp_path):
     out = tmp_path / "two"
     train(recipe, out=tmp_path / "one", verbose=0)
 
-    for round, victim in enumerate((1, 0)):
-        pair = Pair(recipe, out, tmp_path / f"log{round}")
-        pair.kill(victim, out, past=4 + 8 * round)
-        survivor = 1 - victim
-        code = pair.wait(survivor, BOUND_S)
-        last = pair.said(survivor).strip().splitlines()[-1]
+    for past, victim in ((4, 1), (16, 0)):
+        with Pair(recipe, out, tmp_path / f"log{victim}") as pair:
+            pair.kill(victim, out, past=past)
+            survivor = 1 - victim
+            code = pair.processes[survivor].wait(BOUND_S)
+            last = pair.said(survivor).strip().splitlines()[-1]
         assert code == 2 and last.startswith("Error: host"), pair.said(survivor)
         assert "--resume" in last and "checkpoint is kept" in last
         step, _ = checkpoint.read_metadata(out)
-        assert 4 <= step < 40
+        assert past <= step < 60
         assert not (out / "other").exists(), "the second host wrote something"
 
-    pair = Pair(recipe, out, tmp_path / "log2")
-    assert [pair.wait(i, 300) for i in (0, 1)] == [0, 0], pair.said(0) + pair.said(1)
+    with Pair(recipe, out, tmp_path / "log") as pair:
+        assert [p.wait(PATIENCE_S) for p in pair.processes] == [0, 0], pair.said(0) + pair.said(1)
 
     one, two = curves.read(tmp_path / "one"), {r["step"]: r for r in curves.read(out)}
     assert len(two) >= len(one) - 2  # a kill may fall between the checkpoint and its line
@@ -118,32 +115,12 @@ def test_two_hosts_train_as_one_and_survive_the_loss_of_either(recipe, tmp_path)
     for key, value in one.items():
         np.testing.assert_allclose(two[key], value, atol=5e-3, err_msg=key)
 
-
-def test_a_mistake_of_one_host_is_told_to_the_other(recipe, tmp_path):
-    """Both hear of it at once: the second host cannot see what the first one's folder holds."""
-    train(recipe, out=tmp_path / "run", steps=2, verbose=0)
+    # A mistake that only the first host can see, since it alone has the folder, is told to both.
     recipe.write_text(recipe.read_text().replace('"seed": 3', '"seed": 4'))
-    pair = Pair(recipe, tmp_path / "run", tmp_path / "log")
-    for i in (0, 1):
-        assert pair.wait(i, BOUND_S) == 2
-        assert "seed was 3, is 4" in pair.said(i).strip().splitlines()[-1]
-
-
-def test_several_devices_of_one_host_share_a_batch(recipe, tmp_path):
-    code = (
-        "import sys; from vgzoo.train import train; "
-        "train(sys.argv[1], out=sys.argv[2], steps=6, devices=('cpu:0', 'cpu:1'), verbose=0)"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(recipe), str(tmp_path / "two")],
-        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    train(recipe, out=tmp_path / "one", steps=6, verbose=0)
-    for ours, theirs in zip(*(curves.read(tmp_path / k) for k in ("two", "one")), strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
+    with Pair(recipe, out, tmp_path / "log") as pair:
+        assert [p.wait(PATIENCE_S) for p in pair.processes] == [2, 2]
+        for i in (0, 1):
+            assert "seed was 3, is 4" in pair.said(i).strip().splitlines()[-1]
 
 
 def test_one_host_is_told_nothing_by_others():

@@ -80,7 +80,11 @@ class Spread:
             return arrays
         from jax.experimental import multihost_utils
 
-        return [np.asarray(a) for a in multihost_utils.broadcast_one_to_all(arrays)]
+        # As one array of bytes: each shape would be compiled anew.
+        flat = np.concatenate([np.ravel(a).view("uint8") for a in arrays])
+        flat = np.asarray(multihost_utils.broadcast_one_to_all(flat))
+        parts = np.split(flat, np.cumsum([a.nbytes for a in arrays])[:-1])
+        return [p.view(a.dtype).reshape(a.shape) for p, a in zip(parts, arrays, strict=True)]
 
     def check_batch(self, batch_size: int) -> None:
         """Raises VgzooError unless the devices can divide a batch."""
