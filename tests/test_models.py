@@ -184,7 +184,7 @@ def test_bad_arguments_get_one_line(arch):
     ]  # fmt: skip
     if "class-conditional" not in model.tasks:
         bad.append({"labels": [1]})
-    if "steps" not in model.sampling_options:
+    if "steps" not in model.options:
         bad.append({"steps": 4})
     for arguments in bad:
         with pytest.raises(VgzooError) as caught:

@@ -67,10 +67,7 @@ def uniform(shape, *, seed: int, step, salt: int = 0):
 
 def _words(seed: int) -> list[int]:
     """A seed in pieces of 31 bits, low ones first: devices count in int32."""
-    words = [seed & 0x7FFFFFFF]
-    while seed := seed >> 31:
-        words.append(seed & 0x7FFFFFFF)
-    return words
+    return [(seed >> low) & 0x7FFFFFFF for low in range(0, max(seed.bit_length(), 1), 31)]
 
 
 def _draw(kind: str, shape, seed: int, step, salt: int):

@@ -178,8 +178,8 @@ class Discriminator(nn.Module):
             self.add_module(f"block_{side}", Block(width, time=side <= 16))
         self.features = nn.Linear(16 * widths[0], 128)
         self.time = nn.Conv1d(128, 128, 4, stride=2)
-        self.frame_score = nn.Linear(128, 1)
-        self.clip_score = nn.Linear(128, 1)
+        self.frame_score = nn.Linear(128, 1, bias=False)
+        self.clip_score = nn.Linear(128, 1, bias=False)
 
     def forward(self, clip):  # (B, T, C, H, W)
         batch, frames = clip.shape[:2]

@@ -136,7 +136,7 @@ class VideoModel(keras.Model):
 
     def next_noise_step(self):
         """The number of this training step, for `vgzoo.random`; counts up."""
-        step = ops.convert_to_tensor(self.noise_step)
+        step = ops.add(self.noise_step, 0)  # under TensorFlow a tensor, not the variable itself
         self.noise_step.assign(step + 1)
         return step
 

@@ -285,8 +285,9 @@ class Discriminator(keras.Model):
         self.time = layers.Conv1D(
             head, 4, strides=2, padding="same", kernel_initializer=he_normal(), name="time"
         )
-        self.frame_score = layers.Dense(1, name="frame_score")
-        self.clip_score = layers.Dense(1, name="clip_score")
+        # Only differences of scores count, so a bias would never learn.
+        self.frame_score = layers.Dense(1, use_bias=False, name="frame_score")
+        self.clip_score = layers.Dense(1, use_bias=False, name="clip_score")
 
     def call(self, clip):
         _, frames, height, width, channels = clip.shape
