@@ -190,7 +190,8 @@ class VideoModel(keras.Model):
         """
         frames = self.frames if frames is None else frames
         checks = (("n", n, 1), ("frames", frames, 1), ("seed", seed, 0))
-        for name, value, least in (*checks, ("batch_size", batch_size or 16, 1)):
+        batch_size = 16 if batch_size is None else batch_size
+        for name, value, least in (*checks, ("batch_size", batch_size, 1)):
             if not isinstance(value, int | np.integer) or value < least:
                 raise VgzooError(f"{name} must be a whole number of at least {least}, not {value}")
         if not temperature >= 0:
@@ -198,7 +199,7 @@ class VideoModel(keras.Model):
         for name, value in (("labels", labels), ("steps", steps)):
             if value is not None and name not in self.options:
                 raise VgzooError(f"{self.name} has no use for {name}: call generate() without")
-        size = min(batch_size or 16, n)
+        size = min(batch_size, n)
         key = (size, frames, steps, labels is not None)
         if key not in self._samplers:
             self._samplers[key] = self._compile_sampler(frames, steps)
