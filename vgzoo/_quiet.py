@@ -22,7 +22,9 @@ def start_backend() -> None:
     """Imports Keras and has TensorFlow, if that is the backend, take its first look around."""
     if _LEVEL in os.environ:
         return
-    os.environ[_LEVEL] = "2"  # from here on: errors
+    # From here on what goes wrong is raised. The log's errors are of optimisations that TensorFlow
+    # tries on a graph and does without.
+    os.environ[_LEVEL] = "3"
     with _held_back():
         import keras
 

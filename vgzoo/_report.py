@@ -10,6 +10,8 @@ MIB = 2**20
 def models(entries: list[dict]) -> None:
     """One line for each model."""
     table = _table("Name", "Family", "Tasks", "Dataset", "Clip")
+    table.columns[0].no_wrap = True
+    table.columns[0].min_width = max((len(entry["name"]) for entry in entries), default=0)
     for column in ("Params", "Size"):
         table.add_column(column, justify="right")
     for entry in entries:
