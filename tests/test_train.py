@@ -182,6 +182,18 @@ def test_a_damaged_checkpoint_is_named(recipe, tmp_path):
         train(recipe, out=tmp_path / "run", resume=True, verbose=0)
 
 
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    def compiled(content: int):
+        model = vgzoo.models.build("r3gan", **RECIPE["kwargs"] | {"content": content})
+        model.compile(recipes.optimizer(RECIPE, model))
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    checkpoint.save(tmp_path, compiled(8), step=2, recipe=RECIPE)
+    with pytest.raises(VgzooError, match="the model wants .* code has changed since"):
+        checkpoint.restore(tmp_path, compiled(6))
+
+
 def test_bad_recipes_get_one_line(recipe, tmp_path):
     with pytest.raises(UnknownModelError, match="there are: .*r3gan-mnist"):
         train("r3gan-mnits", out=tmp_path / "run")

@@ -75,17 +75,34 @@ def read_metadata(folder: Path) -> tuple[int, dict] | None:
 
 
 def restore(folder: Path, model: keras.Model, spread=_ALONE) -> None:
-    """Fill a compiled model and its optimizer from the checkpoint in the first host's folder."""
+    """Fill a compiled model and its optimizer from the checkpoint in the first host's folder.
+
+    Raises:
+        VgzooError: the checkpoint is of another model: its code has changed since.
+    """
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     variables = _variables(model)
     if spread.first:
-        with safe_open(folder / FILE, "numpy") as file:
-            values = [file.get_tensor(key) for key in variables]
+        values = _read(folder, variables)
     else:
         values = [np.zeros(v.shape, v.dtype) for v in variables.values()]
     for variable, value in zip(variables.values(), spread.share(values), strict=True):
         variable.assign(value)
+
+
+def _read(folder: Path, variables: dict[str, keras.Variable]) -> list[np.ndarray]:
+    with safe_open(folder / FILE, "numpy") as file:
+        stored = set(file.keys())
+        for key, variable in variables.items():
+            shape = tuple(file.get_slice(key).get_shape()) if key in stored else "no value"
+            if shape != tuple(variable.shape):
+                raise VgzooError(
+                    f"{folder / FILE} has {shape} for {key}, the model wants "
+                    f"{tuple(variable.shape)}: its code has changed since; take another folder, or "
+                    "the commit that sittings.jsonl there names"
+                )
+        return [file.get_tensor(key) for key in variables]
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
