@@ -217,14 +217,14 @@ def test_bundled_recipes_fit_their_model_and_data(name, mnist_folder):
     _, recipe = recipes.read(name)
     model = vgzoo.models.build(recipe["arch"], **recipe["kwargs"])
     make = truths.clips if model.family == "judge" else data.clips
-    batch = recipe["dataset"].count("+") + 1
+    count = recipe["dataset"].count("+") + 1
     for stage in recipe["stages"]:
         clips = make(
             recipe["dataset"],
             frames=stage["frames"],
             size=stage["size"],
-            batch_size=batch,
-            count=batch,
+            batch_size=count,
+            count=count,
         )
         for batch in clips:
             model.network_clip(batch)
