@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from test_train import RECIPE
 
 from vgzoo.errors import VgzooError
-from vgzoo.train import curves, recipes
+from vgzoo.train import checkpoint, curves, recipes
 from vgzoo.train.distribution import Spread, spread
 from vgzoo.train.hosts import Hosts
 
@@ -59,8 +59,12 @@ TWO_DEVICES = """
 def runs(tmp_path_factory, mnist_folder):
     """Folder of the same training on one device and on two, and of the clips they play with."""
     out = tmp_path_factory.mktemp("runs")
-    stage = RECIPE["stages"][0]
-    (out / "tiny.json").write_text(json.dumps(RECIPE | {"stages": [stage | {"steps": 12}]}))
+    recipe = RECIPE | {
+        "stages": [RECIPE["stages"][0] | {"steps": 12}],
+        # So slow that a gradient whose sign is a matter of rounding does not matter.
+        "learning_rate": {"peak": 2e-5, "warmup_steps": 2, "final": 2e-5},
+    }
+    (out / "tiny.json").write_text(json.dumps(recipe))
     code = textwrap.dedent(TWO_DEVICES)
     command = [sys.executable, "-c", code, str(out / "tiny.json"), str(out)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -73,14 +77,15 @@ def test_the_loss_curve_is_that_of_one_device(runs):
     assert [row["step"] for row in two] == [2, 4, 6, 8, 10, 12]
     for ours, theirs in zip(two, one, strict=True):
         for name in ours.keys() - {"clips_per_s"}:
-            # Sums in another order, and Adam divides by them: rounding, no more.
-            assert ours[name] == pytest.approx(theirs[name], rel=1e-3, abs=1e-4), name
+            # Sums in another order, and Adam divides by them: rounding, no more. Wrong noise or a
+            # wrong mean of the replicas' gradients would change the margin by 0.02.
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-3, abs=1e-3), name
 
 
 def test_the_weights_are_those_of_one_device(runs):
-    one, two = (load_file(runs / k / "tiny" / "model.safetensors") for k in ("one", "two"))
-    for key, value in one.items():
-        np.testing.assert_allclose(two[key], value, atol=2e-3, err_msg=key)
+    one, two = (load_file(runs / k / checkpoint.FILE) for k in ("one", "two"))
+    for key in (key for key in one if key.startswith("model/")):
+        np.testing.assert_allclose(two[key], one[key], atol=2e-4, err_msg=key)
 
 
 def test_replicas_play_with_different_noise(runs):

@@ -22,7 +22,12 @@ PATIENCE_S = 600  # for a run to get going there
 
 @pytest.fixture
 def recipe(folder, tmp_path):
-    """Path of a recipe that takes a moment longer than it takes to kill it."""
+    """Path of a recipe that takes a moment longer than it takes to kill it.
+
+    It learns slowly. At 2e-4 one process whose first weights differ by 1e-7 is 1e-6 apart up to
+    step 6, and 1e-3 by step 12: where a gradient is about to change its sign, Adam makes a whole
+    step of it. The steps must be small beside what a wrong clip or wrong noise would change, 0.02.
+    """
     kwargs = {k: list(v) if isinstance(v, tuple) else v for k, v in TINY["r3gan"].items()}
     path = tmp_path / "tiny.json"
     path.write_text(
@@ -34,7 +39,7 @@ def recipe(folder, tmp_path):
                 "seed": 3,
                 "dtype": "float32",
                 "stages": [{"steps": 60, "frames": 2, "size": 16, "batch_size": 8}],
-                "learning_rate": {"peak": 2e-4, "warmup_steps": 2, "final": 5e-5},
+                "learning_rate": {"peak": 2e-5, "warmup_steps": 2, "final": 2e-5},
                 "ema_momentum": 0.9,
                 "epoch_steps": 2,
                 "sample_epochs": 100,
@@ -110,10 +115,10 @@ def test_two_hosts_train_as_one_and_survive_the_loss_of_either(recipe, tmp_path)
     for row in one:
         ours = two.get(row["step"], row)
         for name in row.keys() - {"clips_per_s"}:
-            assert ours[name] == pytest.approx(row[name], rel=2e-2, abs=2e-3), (row["step"], name)
-    one, two = (load_file(p / "tiny" / "model.safetensors") for p in (tmp_path / "one", out))
-    for key, value in one.items():
-        np.testing.assert_allclose(two[key], value, atol=5e-3, err_msg=key)
+            assert ours[name] == pytest.approx(row[name], rel=1e-3, abs=2e-3), (row["step"], name)
+    one, two = (load_file(p / checkpoint.FILE) for p in (tmp_path / "one", out))
+    for key in (key for key in one if key.startswith("model/")):
+        np.testing.assert_allclose(two[key], one[key], atol=5e-4, err_msg=key)
 
     # A mistake that only the first host can see, since it alone has the folder, is told to both.
     recipe.write_text(recipe.read_text().replace('"seed": 3', '"seed": 4'))
