@@ -137,8 +137,6 @@ def test_nan_in_a_batch_stops_with_the_last_good_checkpoint(recipe, tmp_path, mo
     step, _ = checkpoint.read_metadata(tmp_path / "run")
     kept = load_file(tmp_path / "run" / checkpoint.FILE)
     assert step == 2 and all(np.isfinite(v).all() for v in kept.values())
-    # With the data mended, the run goes on as if nothing had been.
-    assert train(recipe, out=tmp_path / "run", steps=4, resume=True, verbose=0)["step"] == 4
 
 
 def test_corrupt_videos_in_the_folder_are_left_out(recipe, tmp_path):
