@@ -16,7 +16,9 @@ from vgzoo.train.distribution import Spread, spread
 from vgzoo.train.hosts import Hosts
 
 TWO_DEVICES = """
+    import json
     import sys
+    from pathlib import Path
     import numpy as np
     import tensorflow as tf
 
@@ -24,6 +26,7 @@ TWO_DEVICES = """
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
     from vgzoo import models, random
+    from vgzoo.errors import VgzooError
     from vgzoo.train import recipes, train
     from vgzoo.train.distribution import spread
 
@@ -33,6 +36,14 @@ TWO_DEVICES = """
     train(recipe, out=out + "/two", devices=both, verbose=0)
 
     _, content = recipes.read(recipe)
+    accumulated = Path(out, "accumulated.json")
+    accumulated.write_text(json.dumps(content | {"gradient_accumulation_steps": 2}))
+    try:
+        train(accumulated, out=out + "/three", devices=both, verbose=0)
+    except VgzooError as error:
+        assert "does not go with several devices" in str(error)
+    else:
+        raise AssertionError("what Keras refuses far inside was not refused at once")
     with spread(both) as over:
         assert over.devices == 2
         strategy = tf.distribute.get_strategy()
