@@ -17,28 +17,12 @@ import numpy as np
 from keras import layers, ops
 
 from vgzoo.errors import VgzooError
-from vgzoo.layers.spacetime import TimeConv, downsample, he_normal, leaky, space_to_depth
+from vgzoo.layers.residual import Block
+from vgzoo.layers.spacetime import downsample, he_normal, leaky, space_to_depth
 from vgzoo.models.base import VideoModel, register
 from vgzoo.video import as_uint8
 
 GAPS = 3  # equal parts of a clip
-
-
-class Block(layers.Layer):
-    """Residual block: space, time, space; the last convolution is zero at first."""
-
-    def __init__(self, filters: int, **kwargs):
-        super().__init__(**kwargs)
-        self.space = layers.Conv2D(
-            filters, 3, padding="same", kernel_initializer=he_normal(), name="space"
-        )
-        self.time = TimeConv(filters, name="time")
-        self.out = layers.Conv2D(filters, 3, padding="same", kernel_initializer="zeros", name="out")
-
-    def call(self, x, frames: int):
-        h = self.space(leaky(x))
-        h = h + self.time(leaky(h), frames=frames)
-        return x + self.out(leaky(h))
 
 
 class Trunk(keras.Model):
@@ -57,9 +41,9 @@ class Trunk(keras.Model):
 
         self.to_fine, self.to_middle = to(fine, "to_fine"), to(middle, "to_middle")
         self.to_coarse, self.to_place = to(coarse, "to_coarse"), to(32, "to_place")
-        self.fine = Block(fine, name="fine")
-        self.middle = [Block(middle, name=f"middle_{i}") for i in (0, 1)]
-        self.coarse = Block(coarse, name="coarse")
+        self.fine = Block(fine, time=True, name="fine")
+        self.middle = [Block(middle, time=True, name=f"middle_{i}") for i in (0, 1)]
+        self.coarse = Block(coarse, time=True, name="coarse")
         self.frame = layers.Dense(coarse, kernel_initializer=he_normal(), name="frame")
         self.clip = layers.Dense(head, kernel_initializer=he_normal(), name="clip")
         # Variance one, but no weights of its own: those of what follows would only undo them.

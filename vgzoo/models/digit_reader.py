@@ -15,26 +15,13 @@ import numpy as np
 from keras import layers, ops
 
 from vgzoo.errors import VgzooError
+from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky, space_to_depth
 from vgzoo.models.base import VideoModel, register
 from vgzoo.video import as_uint8
 
 CLASSES = 10
 CELL = 2  # pixels a side
-
-
-class Block(layers.Layer):
-    """Residual block of two convolutions, the last one zero at first."""
-
-    def __init__(self, filters: int, **kwargs):
-        super().__init__(**kwargs)
-        self.space = layers.Conv2D(
-            filters, 3, padding="same", kernel_initializer=he_normal(), name="space"
-        )
-        self.out = layers.Conv2D(filters, 3, padding="same", kernel_initializer="zeros", name="out")
-
-    def call(self, x):
-        return x + self.out(leaky(self.space(leaky(x))))
 
 
 class Detector(keras.Model):
@@ -46,7 +33,7 @@ class Detector(keras.Model):
             stem, 3, padding="same", kernel_initializer=he_normal(), name="pixels"
         )
         self.narrow = layers.Conv2D(width, 1, kernel_initializer=he_normal(), name="narrow")
-        self.blocks = [Block(width, name=f"block_{i}") for i in range(blocks)]
+        self.blocks = [Block(width, time=False, name=f"block_{i}") for i in range(blocks)]
         self.cells = layers.Conv2D(
             4 * CLASSES, 3, padding="same", kernel_initializer="zeros", name="cells"
         )

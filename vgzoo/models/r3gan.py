@@ -26,13 +26,13 @@ import math
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
+from vgzoo.layers.placing import place
+from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import (
-    TimeConv,
     depth_to_space,
     downsample,
     he_normal,
@@ -40,160 +40,8 @@ from vgzoo.layers.spacetime import (
     space_to_depth,
     upsample,
 )
+from vgzoo.layers.trajectory import Trajectory
 from vgzoo.models.base import VideoModel, input_gradient, register
-
-
-class Block(layers.Layer):
-    """Residual block: x + out(act(time(act(style · space(act(x)))))), without normalisation.
-
-    Args:
-        filters: channels in and out.
-        time: whether a temporal convolution stands between the two spatial ones.
-        styled: whether a style vector scales the channels.
-    """
-
-    def __init__(self, filters: int, time: bool, styled: bool, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-
-        def conv(**options):
-            return layers.Conv2D(filters, 3, padding="same", **options)
-
-        self.space = conv(kernel_initializer=he_normal(), name="space")
-        self.time = TimeConv(filters, name="time") if time else None
-        self.style = layers.Dense(filters, name="style") if styled else None
-        self.out = conv(kernel_initializer="zeros", name="out")
-
-    def call(self, x, frames: int, style=None):
-        _, height, width, _ = x.shape
-        h = self.space(leaky(x))
-        if self.style is not None:
-            h = ops.reshape(h, (-1, frames * height * width, self.filters))
-            h = h * (1 + self.style(style)[:, None])
-            h = ops.reshape(h, (-1, height, width, self.filters))
-        if self.time is not None:
-            h = h + self.time(leaky(h), frames=frames)
-        return x + self.out(leaky(h))
-
-
-class Waves(layers.Layer):
-    """Motion latent `(B, M)` → one vector per frame `(B, T, 2·count)`.
-
-    Waves whose periods lie between 4 frames and 64, each within a factor of two of its own place
-    on a logarithmic scale, beside a copy of the latent's own features. They are triangles, since
-    things move straight on from one turn to the next, and as high as they are long, since what
-    turns around often does not get far.
-    """
-
-    def __init__(self, count: int, **kwargs):
-        super().__init__(**kwargs)
-        self.count = count
-        self.hidden = layers.Dense(2 * count, kernel_initializer=he_normal(), name="hidden")
-        self.wave = layers.Dense(3 * count, name="wave")
-        self.still = layers.Dense(count, name="still")
-        periods = np.geomspace(64, 4, count).astype("float32")
-        self.places, self.height = 2 * np.pi / periods, periods / 16
-
-    def call(self, motion, frames: int):
-        h = leaky(self.hidden(motion))
-        amplitude, frequency, phase = ops.split(ops.cast(self.wave(h), "float32"), 3, axis=-1)
-        frequency = ops.multiply(2 ** ops.tanh(frequency), self.places)
-        # Time counts from the middle of the clip, so that a longer clip grows at both ends.
-        time = ops.arange(frames, dtype="float32")[:, None] - (frames - 1) / 2
-        waves = triangle(frequency[:, None] * time + np.pi * phase[:, None])
-        waves = ops.multiply((1 + amplitude[:, None]) * waves, self.height)
-        still = ops.repeat(self.still(h)[:, None], frames, axis=1)
-        return ops.concatenate([ops.cast(waves, still.dtype), still], axis=-1)
-
-
-def triangle(angle):
-    """The triangle wave that has sine's zeros and peaks."""
-    turn = angle / (2 * np.pi) - 0.25
-    return 4 * ops.abs(turn - ops.floor(turn) - 0.5) - 1
-
-
-class Trajectory(layers.Layer):
-    """Motion latent `(B, M)` → float32 `(B, T, 3)`: the centre's y and x, and the size.
-
-    The centre is given in halves of the frame, -1 … 1 from edge to edge. It moves straight on, from
-    where and whither the latent says, at a speed that is at first the same for all, and turns back
-    at a wall of learned place; the waves bend that path as far as it is learned. The size is the
-    scale's logarithm to base 2, at first 0.
-
-    Args:
-        waves: how many.
-        reach: where the walls are at first, in halves of the frame.
-        width: of the hidden layers.
-    """
-
-    def __init__(self, waves: int, reach: float, width: int = 128, **kwargs):
-        super().__init__(**kwargs)
-        self.waves = Waves(waves, name="waves")
-        self.hidden = [
-            layers.Dense(width, kernel_initializer=he_normal(), name=f"hidden_{i}") for i in (0, 1)
-        ]
-        self.start = layers.Dense(2, kernel_initializer=he_normal(), name="start")
-        self.heading = layers.Dense(2, kernel_initializer=he_normal(), name="heading")
-        self.speed = layers.Dense(
-            1,
-            kernel_initializer="zeros",
-            bias_initializer=keras.initializers.Constant(0.1),
-            name="speed",
-        )
-        self.bend = layers.Dense(3, kernel_initializer="zeros", name="bend")
-        self.first_reach = reach
-
-    def build(self, shape):
-        self.reach = self.add_weight(
-            name="reach", shape=(2,), initializer=keras.initializers.Constant(self.first_reach)
-        )
-
-    def call(self, motion, frames: int):
-        h = motion
-        for dense in self.hidden:
-            h = leaky(dense(h))
-        start, heading, speed = (
-            ops.cast(dense(h), "float32") for dense in (self.start, self.heading, self.speed)
-        )
-        heading = heading * ops.rsqrt(ops.sum(ops.square(heading), axis=-1, keepdims=True) + 1e-6)
-        # Time counts from the middle of the clip, so that a longer clip grows at both ends.
-        time = ops.arange(frames, dtype="float32")[:, None] - (frames - 1) / 2
-        bend = ops.cast(self.bend(leaky(self.waves(motion, frames=frames))), "float32")
-        centre = start[:, None] + (speed * heading)[:, None] * time + bend[..., :2]
-        reach = ops.cast(self.reach, "float32")
-        centre = reach * triangle(np.pi / 2 * centre / reach)
-        return ops.concatenate([centre, ops.tanh(bend[..., 2:])], axis=-1)
-
-
-def place(sprite, path, height: int, width: int):
-    """Sets sprites on empty frames, by bilinear interpolation.
-
-    Args:
-        sprite: `(B, h, w, C)`.
-        path: float32 `(B, T, 3)`, as `Trajectory` gives it.
-        height, width: of the frames, in the sprite's pixels.
-
-    Returns:
-        `(B, T, height, width, C)`, 0 where the sprite is not.
-    """
-    rows, columns, channels = sprite.shape[1:]
-    scale = 2 ** path[..., 2]
-    down = _hats(path[..., 0], scale, height, rows)  # (B, T, height, h)
-    across = _hats(path[..., 1], scale, width, columns)  # (B, T, width, w)
-    frames = path.shape[1]
-    # Rows first, all frames of a clip in one product; then the columns, one for each frame.
-    down = ops.cast(ops.reshape(down, (-1, frames * height, rows)), sprite.dtype)
-    x = ops.matmul(down, ops.reshape(sprite, (-1, rows, columns * channels)))
-    x = ops.reshape(x, (-1, frames, height, columns, channels))
-    return ops.matmul(ops.cast(across, sprite.dtype)[:, :, None], x)
-
-
-def _hats(centre, scale, size: int, count: int):
-    """Interpolation weights `(B, T, size, count)` of `count` source pixels for `size` places."""
-    places = ops.arange(size, dtype="float32") - (size - 1) / 2 - size / 2 * centre[..., None]
-    source = places / scale[..., None] + (count - 1) / 2
-    distance = source[..., None] - ops.arange(count, dtype="float32")
-    return ops.relu(1 - ops.abs(distance))
 
 
 @keras.saving.register_keras_serializable("vgzoo")
@@ -231,7 +79,7 @@ class Generator(keras.Model):
             bias_initializer=keras.initializers.Constant(-1),  # begin with black
             name="pixels",
         )
-        self.scene = Block(4 * features, time=True, styled=False, name="scene")
+        self.scene = Block(4 * features, time=True, name="scene")
         self.detail = layers.Conv2D(
             4 * channels, 3, padding="same", kernel_initializer="zeros", name="detail"
         )
@@ -280,7 +128,7 @@ class Discriminator(keras.Model):
         for i in reversed(range(len(widths) - 1)):
             side = 4 * 2**i
             self.narrow.append(layers.Conv2D(widths[i], 1, name=f"to_{side}"))
-            self.blocks.append(Block(widths[i], side <= 16, styled=False, name=f"block_{side}"))
+            self.blocks.append(Block(widths[i], side <= 16, name=f"block_{side}"))
         self.features = layers.Dense(head, kernel_initializer=he_normal(), name="features")
         self.time = layers.Conv1D(
             head, 4, strides=2, padding="same", kernel_initializer=he_normal(), name="time"
