@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hub_helpers import TINY, content, edit_tensors, refused, save_tiny
-from hub_server import HubServer
 
-from vgzoo import _remote, hub, models
+from vgzoo import hub, models
 
 ID = "someone/tiny"
 
@@ -30,22 +29,6 @@ def saved(model, tmp_path_factory) -> Path:
 @pytest.fixture
 def folder(saved, tmp_path) -> Path:
     return Path(shutil.copytree(saved, tmp_path / "tiny"))
-
-
-@pytest.fixture
-def server(monkeypatch, tmp_path):
-    from huggingface_hub import constants
-    from huggingface_hub.utils import disable_progress_bars
-
-    disable_progress_bars()
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(_remote, "WAITS", (0, 0))
-    with HubServer() as started:
-        monkeypatch.setenv("HF_ENDPOINT", started.url)
-        yield started
 
 
 def doubled(folder: Path) -> dict[str, bytes]:

@@ -66,11 +66,7 @@ def list_(
         pattern, family=family, task=task, dataset=dataset, exclude=exclude
     )
     models = [{field: entry[field] for field in _FIELDS} for entry in map(registry.info, names)]
-    if as_json:
-        return _print_json(models)
-    from vgzoo import _report
-
-    _report.models(models)
+    _tell(models, as_json, "models")
 
 
 @app.command(epilog="Example: vgzoo info r3gan-mnist")
@@ -79,11 +75,7 @@ def info(
 ) -> None:
     """Show what is known about a model."""
     entry = registry.info(name)
-    if as_json:
-        return _print_json(entry)
-    from vgzoo import _report
-
-    _report.fields(entry)
+    _tell(entry, as_json, "fields")
 
 
 @app.command(epilog="Example: vgzoo generate r3gan-mnist -n 16 --seed 0 --out digits.gif")
@@ -293,11 +285,7 @@ def evaluate(
 
     with _progress():
         report = judge(name, protocol=protocol, n=n, seed=seed)
-    if as_json:
-        return _print_json(report)
-    from vgzoo import _report
-
-    _report.evaluation(report)
+    _tell(report, as_json, "evaluation")
 
 
 @app.command(epilog="Example: vgzoo bench r3gan-mnist --batch-sizes 1,16; vgzoo bench data:mnist")
@@ -336,11 +324,7 @@ def bench(
         report = measure(
             name, batch_sizes=sizes, train_batch=train_batch, dtype=dtype, seconds=seconds
         )
-    if as_json:
-        return _print_json(report)
-    from vgzoo import _report
-
-    _report.bench(report)
+    _tell(report, as_json, "bench")
 
 
 def _bench_data(
@@ -351,11 +335,7 @@ def _bench_data(
 
     with _progress():
         report = bench_data(name, model=model, frames=frames, seconds=seconds)
-    if as_json:
-        return _print_json(report)
-    from vgzoo import _report
-
-    _report.bench_data(report)
+    _tell(report, as_json, "bench_data")
 
 
 def _check_out(out: Path, fps: float | None) -> None:
@@ -388,6 +368,15 @@ def _whole_numbers(text: str | None, option: str) -> list[int] | None:
 def _progress() -> contextlib.AbstractContextManager:
     """Where bars are drawn: standard output is for results."""
     return contextlib.redirect_stdout(sys.stderr)
+
+
+def _tell(content: object, as_json: bool, table: str) -> None:
+    """Prints a report as JSON, or as the table that `_report` has for it."""
+    if as_json:
+        return _print_json(content)
+    from vgzoo import _report
+
+    getattr(_report, table)(content)
 
 
 def _print_json(content: object) -> None:

@@ -16,7 +16,6 @@ import base64
 import io
 import math
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from vgzoo import _codecs
+from vgzoo._atomic import replacing
 from vgzoo.errors import VideoError
 
 __all__ = ["VideoWriter", "as_uint8", "probe", "read", "show", "stream", "write"]
@@ -403,10 +403,5 @@ def _replacing(path: Path) -> Iterator[Path]:
         raise VideoError(f"{path} is a folder; wanted a file to write")
     if not path.parent.is_dir():
         raise VideoError(f"no folder {path.parent} to write {path.name} in; make it first")
-    temporary = path.with_name(f".vgzoo-{secrets.token_hex(6)}.tmp")
-    try:
+    with replacing(path) as temporary:
         yield temporary
-        with _one_line(path):
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -100,9 +100,7 @@ def clips(
     def draw(i) -> tuple[np.ndarray, ...]:
         return source.draw(start + int(i) * everyone + index * batch, batch)
 
-    if keras.backend.backend() != "tensorflow":
-        return DeviceClips(draw, source.render, batches, batch_size is None)
-    return _tensorflow(draw, source.render, batches, batch_size is None)
+    return made(draw, source.render, batches, single=batch_size is None)
 
 
 def classes(name: str | Path) -> tuple[str, ...]:
@@ -190,10 +188,21 @@ def _checked_shard(shard) -> tuple[int, int]:
     return index, workers
 
 
-def _tensorflow(draw: Callable, render: Callable, batches: int, single: bool):
+def made(draw: Callable, render: Callable, batches: int, *, single: bool = False):
+    """A dataset of batches that are drawn on the host and rendered by the backend.
+
+    Args:
+        draw: number of a batch → arrays, always of the same shapes.
+        render: those arrays, as tensors → a dict of tensors.
+        batches: how many; -1 is endless.
+        single: whether clips come one by one; a batch has one, or under TensorFlow any number.
+    """
+    first = draw(0)  # what is wrong with the source is said here, and in one line
+    if keras.backend.backend() != "tensorflow":
+        return DeviceClips(draw, render, batches, single)
     import tensorflow as tf
 
-    kinds = [tf.TensorSpec(a.shape, a.dtype) for a in draw(0)]
+    kinds = [tf.TensorSpec(a.shape, a.dtype) for a in first]
 
     def make(i):
         drawn = tf.numpy_function(draw, [i], [k.dtype for k in kinds])

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from vgzoo import _folder, card, hub, registry, video
+from vgzoo._atomic import write_text
 from vgzoo.errors import VgzooError
 from vgzoo.metrics import generation, judges
 from vgzoo.metrics.base import at_least_one
@@ -139,10 +140,10 @@ def _write(folder: Path, report: dict) -> None:
     content |= {"values": report["metrics"], "floors": report["floors"]}
     content |= {"table": report["table"]} if "table" in report else {}
     text = json.dumps(content, indent=2, ensure_ascii=False)
-    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    write_text(folder / "metrics.json", text + "\n")
     bundled = folder.resolve().parent == registry.weights_root().resolve()
     source = folder.name if bundled else f"./{folder.name}"
-    (folder / "README.md").write_text(card.of(folder, source), encoding="utf-8")
+    write_text(folder / "README.md", card.of(folder, source))
 
 
 # -- videos ------------------------------------------------------------------------------------

@@ -87,6 +87,7 @@ def _show(model: VideoModel, folder: Path, fps: float) -> None:
         shown = truths.patterns(_GOLDEN["n"], seed=_GOLDEN["seed"], **model.clip_spec)
         golden = _GOLDEN | {"tolerance": 0.01}
         np.savez_compressed(folder / "golden.npz", features=model.features(shown), **golden)
+        video.write(folder / "sample.gif", shown, fps=fps)
     elif "generate" in model.tasks:
         clips = model.generate(16, seed=0)
         np.savez_compressed(folder / "golden.npz", clips=clips[: _GOLDEN["n"]], **_GOLDEN)

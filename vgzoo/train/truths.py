@@ -3,13 +3,12 @@
 Like `vgzoo.data.clips`, with the numbers that each clip was drawn from beside it.
 """
 
-import keras
 import numpy as np
 from keras import ops
 
 from vgzoo import random
 from vgzoo.data import banks, camera, motion
-from vgzoo.data.clips import DeviceClips
+from vgzoo.data.clips import made
 from vgzoo.errors import DataError
 
 GAPS = 3  # equal parts of a clip that `motion` is told for
@@ -70,7 +69,7 @@ def clips(
             first += width
         return {k: ops.concatenate([r[k] for r in rendered], axis=0) for k in rendered[0]}
 
-    return _dataset(draw, render, count // batch_size)
+    return made(draw, render, count // batch_size)
 
 
 def patterns(n: int, *, seed: int, frames: int, height: int, width: int, channels: int):
@@ -85,24 +84,6 @@ def patterns(n: int, *, seed: int, frames: int, height: int, width: int, channel
     still = (255 * table.reshape(n, rows, columns, channels)).astype("uint8")
     still = still.repeat(patch, axis=1).repeat(patch, axis=2)[:, :height, :width]
     return np.stack([np.roll(still, (t, 2 * t), axis=(1, 2)) for t in range(frames)], axis=1)
-
-
-def _dataset(draw, render, batches: int):
-    if keras.backend.backend() != "tensorflow":
-        draw(0)
-        return DeviceClips(draw, render, batches, single=False)
-    import tensorflow as tf
-
-    kinds = [tf.TensorSpec(a.shape, a.dtype) for a in draw(0)]
-
-    def make(i):
-        drawn = tf.numpy_function(draw, [i], [k.dtype for k in kinds])
-        for tensor, kind in zip(drawn, kinds, strict=True):
-            tensor.set_shape(kind.shape)
-        return render(*drawn)
-
-    dataset = tf.data.Dataset.range(batches)
-    return dataset.map(make, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
 def _part(name: str, split: str, frames: int, size: int, seed: int, *, mixed: bool, place):
