@@ -213,7 +213,8 @@ def test_a_file_in_the_way_is_one_line(bundled, mistake, mnist_folder):
 
 
 def test_train_and_go_on(bundled, run, mistake, mnist_folder):
-    Path("small.json").write_text(json.dumps(RECIPE))
+    stages = [stage | {"steps": 6} for stage in RECIPE["stages"]]
+    Path("small.json").write_text(json.dumps(RECIPE | {"stages": stages}))
     report = json.loads(run("train", "small.json", "--out", "run", "--steps", "2", "--json"))
     assert (report["step"], report["steps"], report["finished"]) == (2, 12, False)
     assert "--resume" in mistake("train", "small.json", "--out", "run")

@@ -29,14 +29,13 @@ import numpy as np
 
 from vgzoo import _codecs
 from vgzoo._atomic import replacing
+from vgzoo._tiles import EDGE, auto_scale, enlarged, pictures
 from vgzoo.errors import VideoError
 
 __all__ = ["VideoWriter", "as_uint8", "probe", "read", "show", "stream", "write"]
 
-SHORT_SIDE = 128  # smaller frames are enlarged until their shorter side has this many pixels
 _MOVING = (".mp4", ".webm", ".gif", ".webp")
 _LONGEST = 16000  # H.264, VP9 and webp end just above
-_EDGE, _EDGE_WIDTH = 64, 2  # the grey and the pixels of the lines between tiles
 
 
 def as_uint8(clips: Any) -> np.ndarray:
@@ -196,11 +195,11 @@ class VideoWriter:
         with _one_line(self.path):
             if self._encoder is None:
                 self._shape = shape
-                self.scale = self.scale or _auto_scale(suffix, height, width)
+                self.scale = self.scale or auto_scale(suffix, height, width)
                 size = height * self.scale, width * self.scale
                 self._encoder = _codecs.Encoder(self._temporary, suffix, *size, self.fps)
             for frame in clip:
-                self._encoder.add(_enlarged(frame, self.scale))
+                self._encoder.add(enlarged(frame, self.scale))
 
 
 def write(
@@ -242,7 +241,7 @@ def write(
     columns = _columns(columns, len(clips))
     rows = -(-len(clips) // columns)
     if scale is None:
-        scale = 1 if suffix == ".png" else _auto_scale(suffix, height, width, rows, columns)
+        scale = 1 if suffix == ".png" else auto_scale(suffix, height, width, rows, columns)
     scale = _whole("scale", scale)
     high, wide = rows * height * scale, columns * width * scale
     if suffix != ".png" and max(high, wide) > _LONGEST:
@@ -252,15 +251,15 @@ def write(
         )
     if suffix in (".mp4", ".webm"):
         with VideoWriter(path, fps=rate, scale=1) as out:
-            for picture in _pictures(clips, scale, columns):
+            for picture in pictures(clips, scale, columns):
                 out.append(picture[None])
         return path
     with _replacing(path) as temporary, _one_line(path):
         if suffix == ".png":
-            _codecs.write_png(temporary, next(_pictures(clips, scale, columns)))
+            _codecs.write_png(temporary, next(pictures(clips, scale, columns)))
         elif suffix == ".webp":
-            pictures = _pictures(clips, scale, columns)
-            _codecs.write_webp(temporary, pictures, length, _at_most_50(rate))
+            tiled = pictures(clips, scale, columns)
+            _codecs.write_webp(temporary, tiled, length, _at_most_50(rate))
         else:
             _write_gif(temporary, clips, rate, scale, columns)
     return path
@@ -292,8 +291,8 @@ def show(clips: Any, *, fps: float = 10, columns: int | None = None) -> Any:
     columns = _columns(columns, len(clips))
     file = io.BytesIO()
     _write_gif(file, clips, rate, 1, columns)
-    width = next(_pictures(clips[:, :1], 1, columns)).shape[1]
-    width *= _auto_scale(".gif", *clips.shape[2:4])
+    width = next(pictures(clips[:, :1], 1, columns)).shape[1]
+    width *= auto_scale(".gif", *clips.shape[2:4])
     return HTML(
         f'<img width="{width}" style="image-rendering: pixelated; max-width: 100%" '
         f'alt="{len(clips)} clips of {clips.shape[1]} frames" '
@@ -301,7 +300,7 @@ def show(clips: Any, *, fps: float = 10, columns: int | None = None) -> Any:
     )
 
 
-# -------------------------------------------------------------------------------- clips to pictures
+# ------------------------------------------------------------------------------- clips and pictures
 
 
 def _batch(clips: Any) -> np.ndarray:
@@ -309,44 +308,15 @@ def _batch(clips: Any) -> np.ndarray:
     return clips if clips.ndim == 5 else clips[None]
 
 
-def _auto_scale(suffix: str, height: int, width: int, rows: int = 1, columns: int = 1) -> int:
-    scale = max(1, -(-SHORT_SIDE // min(height, width)))
-    odd = scale * height * rows % 2 or scale * width * columns % 2
-    return scale + 1 if odd and suffix == ".mp4" else scale
-
-
-def _enlarged(pixels: np.ndarray, scale: int) -> np.ndarray:
-    """Each pixel (..., H, W, C) as a square of `scale` pixels."""
-    return pixels.repeat(scale, -3).repeat(scale, -2)
-
-
-def _pictures(
-    clips: np.ndarray, scale: int, columns: int, edge: int = _EDGE
-) -> Iterator[np.ndarray]:
-    """One picture (H, W, C) a frame: the batch as tiles with thin lines between them."""
-    count, length, height, width, channels = clips.shape
-    height, width = height * scale, width * scale
-    down, right = height + _EDGE_WIDTH, width + _EDGE_WIDTH
-    rows = -(-count // columns)
-    size = (rows * down - _EDGE_WIDTH, columns * right - _EDGE_WIDTH, channels)
-    for time in range(length):
-        picture = np.full(size, edge, np.uint8)
-        for index in range(count):
-            top, left = index // columns * down, index % columns * right
-            tile = _enlarged(clips[index, time], scale)
-            picture[top : top + height, left : left + width] = tile
-        yield picture
-
-
 def _write_gif(
     target: Path | io.BytesIO, clips: np.ndarray, rate: Fraction, scale: int, columns: int
 ) -> None:
-    palette, edge = None, _EDGE
+    palette, edge = None, EDGE
     if clips.shape[-1] == 3:
-        clips, palette = _codecs.index_colours(clips, _EDGE)
+        clips, palette = _codecs.index_colours(clips, EDGE)
         edge = 255  # the palette's last entry
-    pictures = _pictures(clips, scale, columns, edge)
-    _codecs.write_gif(target, pictures, clips.shape[1], _at_most_50(rate), palette)
+    tiled = pictures(clips, scale, columns, edge)
+    _codecs.write_gif(target, tiled, clips.shape[1], _at_most_50(rate), palette)
 
 
 # -------------------------------------------------------------------------- arguments and replacing
