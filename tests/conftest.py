@@ -1,6 +1,7 @@
 """What the tests share: digits where there are none, a Hub."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,29 @@ def mnist_folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VGZOO_DATA", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def tiny_gan():
+    """A model whose weights folder is small; nobody trains it."""
+    from hub_helpers import TINY
+
+    from vgzoo import models
+
+    return models.build("r3gan", **TINY)
+
+
+@pytest.fixture(scope="session")
+def saved_gan(tiny_gan, tmp_path_factory) -> Path:
+    from hub_helpers import save_tiny
+
+    return save_tiny(tiny_gan, tmp_path_factory.mktemp("saved"))
+
+
+@pytest.fixture
+def folder(saved_gan, tmp_path) -> Path:
+    """A copy of `tiny_gan`'s weights folder, called "tiny", for a test of its own."""
+    return Path(shutil.copytree(saved_gan, tmp_path / "tiny"))
 
 
 @pytest.fixture

@@ -3,23 +3,12 @@
 import os
 import pickle
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_helpers import TINY, edit, edit_entry, edit_tensors, refused, save_tiny
+from hub_helpers import TINY, edit, edit_entry, edit_tensors, refused
 
 from vgzoo import hub, models
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> Path:
-    return save_tiny(models.build("r3gan", **TINY), tmp_path_factory.mktemp("saved"))
-
-
-@pytest.fixture
-def folder(saved, tmp_path) -> Path:
-    return Path(shutil.copytree(saved, tmp_path / "tiny"))
 
 
 def a_pickle(folder):

@@ -2,42 +2,27 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
-import pytest
-from hub_helpers import TINY, content, edit, refused, save_tiny
+from hub_helpers import TINY, content, edit, refused
 
 from vgzoo import hub, models, registry
 from vgzoo.errors import UnknownModelError, VgzooError
 
 
-@pytest.fixture(scope="module")
-def model():
-    return models.build("r3gan", **TINY)
-
-
-@pytest.fixture(scope="module")
-def saved(model, tmp_path_factory) -> Path:
-    return save_tiny(model, tmp_path_factory.mktemp("saved"))
-
-
-@pytest.fixture
-def folder(saved, tmp_path) -> Path:
-    return Path(shutil.copytree(saved, tmp_path / "tiny"))
-
-
-def test_save_and_load_give_the_same_clips(model, folder):
+def test_save_and_load_give_the_same_clips(tiny_gan, folder):
     loaded = hub.load(folder)
     assert loaded.built and loaded.name == "tiny"
-    np.testing.assert_array_equal(loaded.generate(3, seed=1), model.generate(3, seed=1))
+    np.testing.assert_array_equal(loaded.generate(3, seed=1), tiny_gan.generate(3, seed=1))
 
 
-def test_half_precision_halves_the_file_and_rounds_the_weights(model, folder, tmp_path):
-    half = hub.save(model, tmp_path / "half", half=True)
+def test_half_precision_halves_the_file_and_rounds_the_weights(tiny_gan, folder, tmp_path):
+    half = hub.save(tiny_gan, tmp_path / "half", half=True)
     sizes = [(f / "model.safetensors").stat().st_size for f in (half, folder)]
     assert sizes[0] < 0.75 * sizes[1]
-    for ours, theirs in zip(hub.load(half).generator.weights, model.generator.weights, strict=True):
+    for ours, theirs in zip(
+        hub.load(half).generator.weights, tiny_gan.generator.weights, strict=True
+    ):
         rounded = theirs.numpy().astype("float16").astype("float32")
         np.testing.assert_array_equal(ours.numpy(), rounded)
 
@@ -78,9 +63,9 @@ def test_saving_again_keeps_what_is_known(folder, tmp_path):
     assert "fvd" in (folder / "README.md").read_text()
 
 
-def test_a_readme_of_ones_own_survives_a_save(model, folder):
+def test_a_readme_of_ones_own_survives_a_save(tiny_gan, folder):
     (folder / "README.md").write_text("# mine\n")
-    hub.save(model, folder)
+    hub.save(tiny_gan, folder)
     assert (folder / "README.md").read_text() == "# mine\n"
 
 
@@ -94,11 +79,11 @@ def test_a_failed_save_leaves_the_old_folder_and_no_litter(folder):
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
 
 
-def test_save_refuses_a_folder_of_other_things(model, tmp_path):
+def test_save_refuses_a_folder_of_other_things(tiny_gan, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("years of work")
     with refused("thesis.tex", "another folder"):
-        hub.save(model, tmp_path / "home")
+        hub.save(tiny_gan, tmp_path / "home")
     assert (tmp_path / "home" / "thesis.tex").exists()
 
 
@@ -109,11 +94,11 @@ def test_save_refuses_half_precision_that_overflows(tmp_path):
         hub.save(big, tmp_path / "big", half=True)
 
 
-def test_the_discriminator_is_read_when_fine_tuning_starts(model, folder):
+def test_the_discriminator_is_read_when_fine_tuning_starts(tiny_gan, folder):
     loaded = hub.load(folder)
 
     def same() -> bool:
-        pairs = zip(loaded.discriminator.weights, model.discriminator.weights, strict=True)
+        pairs = zip(loaded.discriminator.weights, tiny_gan.discriminator.weights, strict=True)
         return all(np.array_equal(a.numpy(), b.numpy()) for a, b in pairs)
 
     assert not same()

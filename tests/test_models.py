@@ -1,6 +1,5 @@
-"""What every architecture and every bundled model keeps, whatever it is made of."""
+"""What every architecture keeps, whatever it is made of."""
 
-import functools
 import json
 import random as python_random
 import subprocess
@@ -11,36 +10,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import TINY, scramble, shown, training_batch
+from every import (
+    assert_config_round_trips,
+    build,
+    every_architecture,
+    every_generator,
+    every_judge,
+    weights,
+)
+from tiny import TINY, shown, training_batch
 
-from vgzoo import hub, models, registry
+from vgzoo import hub, models
 from vgzoo.errors import UnknownModelError, VgzooError
-from vgzoo.train.truths import patterns
-
-every_architecture = pytest.mark.parametrize("arch", models.architectures())
-every_generator = pytest.mark.parametrize(
-    "arch", [a for a in models.architectures() if "generate" in models.model_class(a).tasks]
-)
-every_judge = pytest.mark.parametrize(
-    "arch", [a for a in models.architectures() if models.model_class(a).family == "judge"]
-)
-every_model = pytest.mark.parametrize("name", registry.list_models())
-every_bundled_generator = pytest.mark.parametrize("name", registry.list_models(task="generate"))
-
-
-def build(arch: str, **options):
-    model = models.build(arch, **TINY[arch], **options)
-    scramble(model)
-    return model
-
-
-@functools.lru_cache(maxsize=2)
-def bundled(name: str):
-    return hub.load(name)
-
-
-def weights(model) -> dict[str, np.ndarray]:
-    return {v.path: v.numpy() for v in model.trainable_variables}
 
 
 def fit(model, arch: str, batches: int = 2, **options):
@@ -76,15 +57,6 @@ def test_every_architecture_has_a_tiny_configuration():
 def test_an_unknown_architecture_names_those_there_are():
     with pytest.raises(UnknownModelError, match="r3gan"):
         models.build("r4gan")
-
-
-def assert_config_round_trips(model) -> None:
-    config = model.get_config()
-    assert json.loads(json.dumps(config)) == config
-    copy = type(model).from_config(config)
-    assert copy.get_config() == config
-    shapes = {v.path: tuple(v.shape) for v in model.weights}
-    assert {v.path: tuple(v.shape) for v in copy.weights} == shapes
 
 
 @every_architecture
@@ -357,57 +329,3 @@ def _environment_with_tests() -> dict[str, str]:
 
     paths = [str(Path(__file__).parent), str(Path(models.__file__).parents[2])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-
-# -- bundled models ------------------------------------------------------------------------
-
-
-@every_bundled_generator
-def test_bundled_model_gives_its_golden_clips(name):
-    with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
-        wanted, tolerance = golden["clips"], float(golden["tolerance"])
-        clips = bundled(name).generate(int(golden["n"]), seed=int(golden["seed"]))
-    assert clips.shape == wanted.shape and clips.dtype == wanted.dtype == np.uint8
-    assert np.abs(clips.astype(int) - wanted).mean() <= tolerance
-    assert np.ptp(wanted) > 100, "a golden output that shows nothing proves nothing"
-
-
-@pytest.mark.parametrize("name", registry.list_models(family="judge"))
-def test_bundled_judge_gives_its_golden_features(name):
-    judge = bundled(name)
-    with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
-        wanted, tolerance = golden["features"], float(golden["tolerance"])
-        clips = patterns(int(golden["n"]), seed=int(golden["seed"]), **judge.clip_spec)
-    np.testing.assert_allclose(judge.features(clips), wanted, atol=tolerance * np.ptp(wanted))
-    assert np.abs(wanted[0] - wanted[1]).max() > tolerance
-
-
-@every_model
-def test_bundled_model_is_what_its_entry_says(name):
-    model, entry = bundled(name), registry.info(name)
-    assert model.name == name and model.arch == entry["arch"]
-    assert {k: entry["clip"][k] for k in model.clip_spec} == model.clip_spec
-    assert_config_round_trips(model)
-
-
-@every_bundled_generator
-def test_clips_of_a_bundled_model_do_not_depend_on_the_batch(name):
-    model = bundled(name)
-    clips = model.generate(3, seed=1)
-    other = model.generate(3, seed=1, batch_size=2)
-    assert np.abs(clips.astype(int) - other).mean() < 0.1
-
-
-@every_model
-def test_bundled_model_is_fine_tuned_and_saved(name, tmp_path):
-    model = hub.load(name)
-    batch = training_batch(model.arch, model.get_config())
-    batch = batch if isinstance(batch, dict) else {"clip": batch}
-    before = weights(model)
-    model.compile(keras.optimizers.SGD(1e-3, gradient_accumulation_steps=2))
-    history = model.fit(tf.data.Dataset.from_tensor_slices(batch).batch(2), verbose=0)
-    assert np.isfinite(history.history["loss"]).all()
-    assert any((v != before[k]).any() for k, v in weights(model).items())
-    hub.save(model, tmp_path / "tuned")
-    again, now = shown(hub.load(tmp_path / "tuned")), shown(model)
-    assert np.abs(again.astype(float) - now).mean() < 1e-3 * np.ptp(now)

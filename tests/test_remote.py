@@ -2,33 +2,17 @@
 
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_helpers import TINY, content, edit_tensors, refused, save_tiny
+from hub_helpers import content, edit_tensors, refused
 
 from vgzoo import hub, models
 
 ID = "someone/tiny"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return models.build("r3gan", **TINY)
-
-
-@pytest.fixture(scope="module")
-def saved(model, tmp_path_factory) -> Path:
-    return save_tiny(model, tmp_path_factory.mktemp("saved"))
-
-
-@pytest.fixture
-def folder(saved, tmp_path) -> Path:
-    return Path(shutil.copytree(saved, tmp_path / "tiny"))
 
 
 def doubled(folder: Path) -> dict[str, bytes]:
@@ -36,10 +20,10 @@ def doubled(folder: Path) -> dict[str, bytes]:
     return content(folder)
 
 
-def test_download(server, folder, model):
+def test_download(server, folder, tiny_gan):
     server.add(ID, content(folder) | {"notes.txt": b"", "code.py": b""})
     loaded = hub.load(f"hf://{ID}")
-    np.testing.assert_array_equal(loaded.generate(2), model.generate(2))
+    np.testing.assert_array_equal(loaded.generate(2), tiny_gan.generate(2))
     assert server.asked("resolve/.*/model.safetensors") > 0
     assert server.asked("notes.txt|code.py") == 0  # only what a weights folder consists of
 
@@ -63,12 +47,12 @@ def test_a_pinned_commit_needs_no_network_once_cached(server, folder):
     assert server.requests == []
 
 
-def test_a_revision_picks_its_weights(server, folder, model):
+def test_a_revision_picks_its_weights(server, folder, tiny_gan):
     old = server.add(ID, content(folder))
     new = server.add(ID, doubled(folder))
     before, after = hub.load(f"hf://{ID}@{old}"), hub.load(f"hf://{ID}")
     for a, b, c in zip(
-        before.generator.weights, after.generator.weights, model.generator.weights, strict=True
+        before.generator.weights, after.generator.weights, tiny_gan.generator.weights, strict=True
     ):
         np.testing.assert_array_equal(a.numpy(), c.numpy())
         np.testing.assert_array_equal(b.numpy(), 2 * c.numpy())
@@ -208,19 +192,19 @@ def test_no_server_at_all(server):
         hub.resolve(f"hf://{ID}")
 
 
-def test_push_and_load_back(server, folder, model):
+def test_push_and_load_back(server, folder, tiny_gan):
     url = hub.push(folder, ID, token=server.token)
     commit = server.repos[ID].branches["main"]
     assert url == f"{server.url}/{ID}/commit/{commit}"
     loaded = hub.load(f"hf://{ID}@{commit}")
-    np.testing.assert_array_equal(loaded.generate(2), model.generate(2))
+    np.testing.assert_array_equal(loaded.generate(2), tiny_gan.generate(2))
     readme = server.repos[ID].commits[commit]["README.md"].decode()
     assert f'vgzoo.load("hf://{ID}")' in readme
     assert "| Steps | 12 |" in readme  # from train.json, written after the folder's own card
 
 
-def test_push_a_model(server, model):
-    hub.push(model, ID, token=server.token, private=True)
+def test_push_a_model(server, tiny_gan):
+    hub.push(tiny_gan, ID, token=server.token, private=True)
     assert server.repos[ID].private
     assert hub.load(f"hf://{ID}", token=server.token).name == "tiny"
 

@@ -32,6 +32,17 @@ def test_clips_go_on_where_they_are_told_to(mnist_folder):
         np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (value, again[key])))
 
 
+def test_hosts_together_see_each_clip_once(mnist_folder):
+    options = dict(frames=2, size=64, count=8, start=4, seed=2)
+    whole = list(truths.clips("mnist", batch_size=4, **options))
+    parts = [list(truths.clips("mnist", batch_size=2, shard=(i, 2), **options)) for i in (0, 1)]
+    assert len(parts[0]) == len(parts[1]) == len(whole) == 2
+    for one, first, second in zip(whole, *parts, strict=True):
+        for key, value in one.items():
+            together = keras.ops.concatenate([first[key], second[key]])
+            np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (together, value)))
+
+
 def test_two_digits_are_told_whichever_comes_first():
     rng = np.random.default_rng(0)
     start, turn = rng.random((5, 2, 2)), rng.random((5, 2)) * 6

@@ -1,6 +1,7 @@
 """Two hosts, here two processes that talk over loopback, train as one does."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -102,6 +103,19 @@ class Pair:
         self.processes[i].send_signal(signal.SIGKILL)
 
 
+def assert_same_run(one, two) -> None:
+    """Two folders with the same losses, step by step, and the same weights in the end."""
+    rows, others = curves.read(one), {r["step"]: r for r in curves.read(two)}
+    assert len(others) >= len(rows) - 2  # a kill may fall between the checkpoint and its line
+    for row in rows:
+        ours = others.get(row["step"], row)
+        for name in row.keys() - {"clips_per_s"}:
+            assert ours[name] == pytest.approx(row[name], rel=1e-3, abs=2e-3), (row["step"], name)
+    one, two = (load_file(folder / checkpoint.FILE) for folder in (one, two))
+    for key in (key for key in one if key.startswith("model/")):
+        np.testing.assert_allclose(two[key], one[key], atol=5e-4, err_msg=key)
+
+
 def test_two_hosts_train_as_one_and_survive_the_loss_of_either(recipe, tmp_path):
     out = tmp_path / "two"
     train(recipe, out=tmp_path / "one", verbose=0)
@@ -121,15 +135,7 @@ def test_two_hosts_train_as_one_and_survive_the_loss_of_either(recipe, tmp_path)
     with Pair(recipe, out, tmp_path / "log") as pair:
         assert [p.wait(PATIENCE_S) for p in pair.processes] == [0, 0], pair.said(0) + pair.said(1)
 
-    one, two = curves.read(tmp_path / "one"), {r["step"]: r for r in curves.read(out)}
-    assert len(two) >= len(one) - 2  # a kill may fall between the checkpoint and its line
-    for row in one:
-        ours = two.get(row["step"], row)
-        for name in row.keys() - {"clips_per_s"}:
-            assert ours[name] == pytest.approx(row[name], rel=1e-3, abs=2e-3), (row["step"], name)
-    one, two = (load_file(p / checkpoint.FILE) for p in (tmp_path / "one", out))
-    for key in (key for key in one if key.startswith("model/")):
-        np.testing.assert_allclose(two[key], one[key], atol=5e-4, err_msg=key)
+    assert_same_run(tmp_path / "one", out)
 
     # A mistake that only the first host can see, since it alone has the folder, is told to both.
     recipe.write_text(recipe.read_text().replace('"seed": 3', '"seed": 4'))
@@ -137,6 +143,22 @@ def test_two_hosts_train_as_one_and_survive_the_loss_of_either(recipe, tmp_path)
         assert [p.wait(PATIENCE_S) for p in pair.processes] == [2, 2]
         for i in (0, 1):
             assert "seed was 3, is 4" in pair.said(i).strip().splitlines()[-1]
+
+
+TWO_DEVICES = """
+import sys
+from vgzoo.train import train
+for out, devices in (("one", ["cpu:0"]), ("two", ["cpu:0", "cpu:1"])):
+    train(sys.argv[1], out=f"{sys.argv[2]}/{out}", devices=devices, steps=8, verbose=0)
+"""
+
+
+def test_two_devices_of_a_host_train_as_one(recipe, tmp_path):
+    devices = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    command = [sys.executable, "-c", TWO_DEVICES, str(recipe), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=devices)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert_same_run(tmp_path / "one", tmp_path / "two")
 
 
 def test_one_host_is_told_nothing_by_others():

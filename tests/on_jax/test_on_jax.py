@@ -8,31 +8,17 @@ import sys
 import keras
 import numpy as np
 import pytest
+from every import build, every_architecture, every_generator, every_judge, every_model
 from keras import ops
 from tiny import TINY, openstl, scramble, shown, training_batch
 
 import vgzoo
-from vgzoo import hub, models, random, registry
+from vgzoo import hub, random, registry
 from vgzoo.data import clips, images
 from vgzoo.errors import DataError
 from vgzoo.models.base import input_gradient
 from vgzoo.train import train
 from vgzoo.train.truths import patterns
-
-every_architecture = pytest.mark.parametrize("arch", models.architectures())
-every_generator = pytest.mark.parametrize(
-    "arch", [a for a in models.architectures() if "generate" in models.model_class(a).tasks]
-)
-every_judge = pytest.mark.parametrize(
-    "arch", [a for a in models.architectures() if models.model_class(a).family == "judge"]
-)
-every_model = pytest.mark.parametrize("name", registry.list_models())
-
-
-def build(arch: str, **options):
-    model = models.build(arch, **TINY[arch], **options)
-    scramble(model)
-    return model
 
 
 def test_this_environment_is_what_it_should_be():

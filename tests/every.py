@@ -1,0 +1,41 @@
+"""Every architecture and every bundled model, for tests of what all of them keep."""
+
+import json
+
+import numpy as np
+import pytest
+from tiny import TINY, scramble
+
+from vgzoo import models, registry
+
+
+def _having(fits) -> list[str]:
+    return [arch for arch in models.architectures() if fits(models.model_class(arch))]
+
+
+every_architecture = pytest.mark.parametrize("arch", models.architectures())
+every_generator = pytest.mark.parametrize("arch", _having(lambda kind: "generate" in kind.tasks))
+every_judge = pytest.mark.parametrize("arch", _having(lambda kind: kind.family == "judge"))
+every_model = pytest.mark.parametrize("name", registry.list_models())
+every_bundled_generator = pytest.mark.parametrize("name", registry.list_models(task="generate"))
+every_bundled_judge = pytest.mark.parametrize("name", registry.list_models(family="judge"))
+
+
+def build(arch: str, **options):
+    """A tiny model of an architecture, its weights random."""
+    model = models.build(arch, **TINY[arch], **options)
+    scramble(model)
+    return model
+
+
+def weights(model) -> dict[str, np.ndarray]:
+    return {v.path: v.numpy() for v in model.trainable_variables}
+
+
+def assert_config_round_trips(model) -> None:
+    config = model.get_config()
+    assert json.loads(json.dumps(config)) == config
+    copy = type(model).from_config(config)
+    assert copy.get_config() == config
+    shapes = {v.path: tuple(v.shape) for v in model.weights}
+    assert {v.path: tuple(v.shape) for v in copy.weights} == shapes
