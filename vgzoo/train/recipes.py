@@ -117,22 +117,21 @@ def clips(recipe: dict, stage: dict, *, start: int, steps: int, shard: tuple[int
         steps: how many batches.
         shard: (index, hosts): of each batch, this host's part.
     """
-    name, (_, hosts) = recipe["dataset"], shard
+    name = recipe["dataset"]
     options = {
         "frames": stage["frames"],
         "size": stage["size"],
-        "batch_size": stage["batch_size"] // hosts,
+        "batch_size": stage["batch_size"] // shard[1],
         "seed": recipe["seed"],
         "start": start,
         "count": steps * stage["batch_size"],
+        "shard": shard,
     }
     if models.model_class(recipe["arch"]).family == "judge":
-        if hosts > 1:
-            raise VgzooError(f"{recipe['arch']} trains on one host: its clips are not divided")
         return truths.clips(name, "train", **options)
     if name not in data.names():
         options["channels"] = recipe["kwargs"].get("channels", 1)  # a folder's videos have either
-    return data.clips(name, "train", shard=shard, **options)
+    return data.clips(name, "train", **options)
 
 
 def optimizer(recipe: dict, model: keras.Model) -> keras.optimizers.Optimizer:

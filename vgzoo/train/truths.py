@@ -29,13 +29,16 @@ def clips(
     seed: int = 0,
     start: int = 0,
     count: int,
+    shard: tuple[int, int] = (0, 1),
 ):
     """A dataset of clips and of what they were drawn from.
 
     Args:
         name: "mnist", or names joined by "+": then each batch holds as many clips of each, all of
             them in colour and of one size.
-        split, frames, size, batch_size, seed, start, count: as in `vgzoo.data.clips`.
+        split, frames, size, batch_size, seed, start, count, shard: as in `vgzoo.data.clips`; here
+            too all workers' batches together hold the clips that one alone has in its batch, but of
+            each dataset after the other.
 
     Returns:
         As `vgzoo.data.clips`, of `{"clip": uint8 (B, T, size, size, C), "label", "path", …}`: for
@@ -50,7 +53,7 @@ def clips(
     names = name.split("+")
     if batch_size % len(names):
         raise DataError(f"batch_size={batch_size} is no multiple of the {len(names)} of {name}")
-    share = batch_size // len(names)
+    share, (index, workers) = batch_size // len(names), shard
     parts = [
         _part(each, split, frames, size, seed, mixed=len(names) > 1, place=(i, len(names)))
         for i, each in enumerate(names)
@@ -58,7 +61,8 @@ def clips(
     splits: list[int] = []  # how many arrays each part draws
 
     def draw(i) -> tuple[np.ndarray, ...]:
-        drawn = [part[0](start // len(names) + int(i) * share, share) for part in parts]
+        first = start // len(names) + (int(i) * workers + index) * share
+        drawn = [part[0](first, share) for part in parts]
         splits[:] = [len(arrays) for arrays in drawn]
         return tuple(array for arrays in drawn for array in arrays)
 
@@ -69,7 +73,7 @@ def clips(
             first += width
         return {k: ops.concatenate([r[k] for r in rendered], axis=0) for k in rendered[0]}
 
-    return made(draw, render, count // batch_size)
+    return made(draw, render, count // (batch_size * workers))
 
 
 def patterns(n: int, *, seed: int, frames: int, height: int, width: int, channels: int):
