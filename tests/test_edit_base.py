@@ -6,9 +6,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from edit_helpers import numpy
 
 from vgzoo import edit
-from vgzoo.edit.base import Footage, When, find, parameters
+from vgzoo.edit.base import Footage, When
+from vgzoo.edit.registry import find, parameters
 from vgzoo.edit.sampling import Warp
 from vgzoo.errors import VgzooError
 
@@ -30,6 +32,7 @@ SAMPLES = {
     "bloom": dict(sigma=1),
     "overlay": dict(source=CLIP[:2, :6, :7, :1] // 2),
     "picture_in_picture": dict(source=CLIP[:2, :6, :7, :1]),
+    "watermark": dict(source=CLIP[:2, :6, :7, :1], size=0.5),
     "side_by_side": dict(source=CLIP[:2, :6, :7, :1]),
     "text": dict(text="i", size=6),
     "cross_fade": dict(source=CLIP[:3, ..., :1] // 2, frames=2),
@@ -45,10 +48,6 @@ def make(name: str, **settings) -> edit.Edit:
 
 def clip_for(layer: edit.Edit) -> np.ndarray:
     return CLIP if 3 in layer.channels else CLIP[..., :1]
-
-
-def numpy(x) -> np.ndarray:
-    return keras.ops.convert_to_numpy(x)
 
 
 @pytest.mark.parametrize("name", edit.names())

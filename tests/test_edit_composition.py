@@ -1,8 +1,8 @@
 """Layers over the frame, against Pillow's compositing and the formulas of blend modes."""
 
-import keras
 import numpy as np
 import pytest
+from edit_helpers import close, numpy
 from PIL import Image, ImageChops
 
 from vgzoo import edit
@@ -12,14 +12,6 @@ RNG = np.random.default_rng(4)
 CLIP = RNG.integers(0, 256, (3, 20, 30, 3), "uint8")
 LAYER = RNG.integers(0, 256, (1, 8, 10, 4), "uint8")
 FULL = RNG.integers(0, 256, (1, 20, 30, 3), "uint8")
-
-
-def numpy(x) -> np.ndarray:
-    return keras.ops.convert_to_numpy(x)
-
-
-def close(came, wanted, levels: float = 1):
-    assert np.abs(numpy(came).astype(float) - np.asarray(wanted, float)).max() <= levels
 
 
 @pytest.mark.parametrize("x, y, left, top", [(0, 0, 0, 0), (1, 1, 20, 12), (0.5, 0.25, 10, 3)])
@@ -52,6 +44,19 @@ def test_an_overlay_is_composed_as_pillow_does(x, y, left, top, tmp_path):
 def test_blend_modes_are_those_of_pillow(mode, by_pillow):
     wanted = [by_pillow(Image.fromarray(frame), Image.fromarray(FULL[0])) for frame in CLIP]
     close(edit.Overlay(FULL, mode=mode)(CLIP), wanted, 2)  # Pillow counts in whole levels
+
+
+@pytest.mark.parametrize("corner", ["top-left", "top-right", "bottom-left", "bottom-right"])
+def test_a_watermark_lies_faint_in_its_corner(corner):
+    mark = np.full((1, 4, 6, 1), 255, "uint8")
+    grey = np.full((2, 20, 30, 3), 100, "uint8")
+    layer = edit.Watermark(mark, size=0.2, opacity=0.4, corner=corner, margin=0.1)
+    marked = grey.copy()
+    top = 2 if corner.startswith("top") else 14
+    left = 2 if corner.endswith("left") else 22
+    marked[:, top : top + 4, left : left + 6] = 162  # 100 + 0.4 · (255 - 100)
+    close(layer(grey), marked, 0)
+    close(layer.host(grey), marked, 0)
 
 
 def test_opacity_and_place_move_and_a_clip_begins_again():
@@ -95,6 +100,8 @@ def test_words_are_drawn_where_they_are_wanted():
         (lambda: edit.Text(" "), "wanted words"),
         (lambda: edit.Text("x", font="none.ttf"), "cannot read the font"),
         (lambda: edit.PictureInPicture(FULL, 2), "wanted 0.01 to 1"),
+        (lambda: edit.Watermark(FULL, corner="left"), "bottom-left"),
+        (lambda: edit.Watermark(FULL, margin=1), "wanted 0 to 0.4"),
     ],
 )
 def test_mistakes_are_one_line(wrong, line):

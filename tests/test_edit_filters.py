@@ -1,9 +1,9 @@
-"""Filters against OpenCV, and along time against NumPy."""
+"""Filters and edges against OpenCV, and along time against NumPy."""
 
 import cv2
-import keras
 import numpy as np
 import pytest
+from edit_helpers import close, luma, numpy
 
 from vgzoo import edit
 from vgzoo.errors import VgzooError
@@ -11,14 +11,6 @@ from vgzoo.errors import VgzooError
 RNG = np.random.default_rng(3)
 CLIP = RNG.integers(0, 256, (2, 20, 30, 3), "uint8")
 CLIP[1] = cv2.GaussianBlur(CLIP[1], (0, 0), 2)
-
-
-def numpy(x) -> np.ndarray:
-    return keras.ops.convert_to_numpy(x)
-
-
-def close(came, wanted, levels: float = 1):
-    assert np.abs(numpy(came).astype(float) - np.asarray(wanted, float)).max() <= levels
 
 
 @pytest.mark.parametrize(
@@ -45,8 +37,19 @@ def test_filters_are_those_of_opencv(layer, by_opencv):
 XY = ((1, 0), (0, 1))
 
 
-def luma(frame: np.ndarray) -> np.ndarray:
-    return (frame @ np.array([0.2126, 0.7152, 0.0722])).astype("float32")
+@pytest.mark.parametrize("sigma", [0, 1.5])
+def test_contours_are_those_of_opencv_to_the_pixel(sigma):
+    smooth = np.stack([cv2.GaussianBlur(frame, (0, 0), 1.2) for frame in CLIP])
+    layer = edit.Canny(0.04, 0.12, sigma)
+    for clip in (CLIP, smooth):
+        grey = luma(clip)
+        if sigma:
+            grey = np.stack([cv2.GaussianBlur(frame, (11, 11), sigma) for frame in grey])
+        grey = np.floor(grey + 0.5).astype("uint8")
+        wanted = np.stack([cv2.Canny(frame, 10.2, 30.6, L2gradient=True) for frame in grey])
+        for got in (numpy(layer(clip)), layer.host(clip)):
+            assert (got == wanted[..., None]).mean() > 0.998  # the blur may round otherwise
+        assert 0 < (wanted > 0).mean() < 0.5
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,8 @@ def test_along_time():
         lambda: edit.Blur(-1),
         lambda: edit.BoxBlur(1.5),
         lambda: edit.BoxBlur(40)(CLIP),
-        lambda: edit.Edges(kind="canni"),
+        lambda: edit.Edges(kind="canny"),
+        lambda: edit.Canny(0.5, 0.2),
         lambda: edit.Echo(kind="sum"),
         lambda: edit.TemporalMedian(0),
         lambda: edit.Pixelate(0),

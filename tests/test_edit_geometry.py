@@ -4,6 +4,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from edit_helpers import close, numpy
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
@@ -14,14 +15,6 @@ from vgzoo.errors import VgzooError
 RNG = np.random.default_rng(2)
 NOISE = RNG.integers(0, 256, (2, 20, 30, 3), "uint8")
 SMOOTH = np.stack([cv2.GaussianBlur(frame, (0, 0), 3) for frame in NOISE])
-
-
-def numpy(x) -> np.ndarray:
-    return keras.ops.convert_to_numpy(x)
-
-
-def close(came, wanted, levels: float = 1):
-    assert np.abs(numpy(came).astype(float) - np.asarray(wanted, float)).max() <= levels
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from edit_helpers import numpy
 
 from vgzoo import edit
-from vgzoo.edit.stabilise import shifts
+from vgzoo.edit.stabilise import motions, shifts
 from vgzoo.errors import VgzooError
 
 RNG = np.random.default_rng(5)
@@ -19,10 +20,6 @@ def scene(ways: np.ndarray, size: tuple[int, int] = (60, 70)) -> np.ndarray:
     """The plane seen through a window; its content moves by each way against the first."""
     frames = [PLANE[40 - y : 40 - y + size[0], 40 - x : 40 - x + size[1]] for x, y in ways]
     return (np.stack(frames)[..., None].repeat(3, -1) * 255).astype("uint8")
-
-
-def numpy(x) -> np.ndarray:
-    return keras.ops.convert_to_numpy(x)
 
 
 def test_shifts_are_found_to_a_part_of_a_pixel():
@@ -44,6 +41,38 @@ def test_a_shaken_scene_becomes_steady():
     short = edit.Stabilise(radius=2)
     streamed = np.concatenate(list(short.stream(footage).chunks()))
     assert np.abs(streamed.astype(int) - short.host(clip)).max() <= 1
+
+
+TURNS = np.array([0, 2.0, -1.5, 1.0, -2.0, 1.5, 0, -1.0])  # degrees
+ZOOMS = np.array([1, 1.03, 0.98, 1.02, 1.0, 0.97, 1.02, 1])
+
+
+def unsteady(size: tuple[int, int] = (96, 110)) -> np.ndarray:
+    """The plane before a camera that is shaken, turned and zoomed, by known amounts."""
+    plane = cv2.resize(PLANE, None, fx=1.6, fy=1.6, interpolation=cv2.INTER_CUBIC)
+    frames = []
+    for shift, turn, zoom in zip(SHAKE, TURNS, ZOOMS, strict=True):
+        middle = ((plane.shape[1] - 1) / 2, (plane.shape[0] - 1) / 2)
+        matrix = cv2.getRotationMatrix2D(middle, -turn, zoom)  # OpenCV turns the other way
+        matrix[:, 2] += shift + np.subtract([(size[1] - 1) / 2, (size[0] - 1) / 2], middle)
+        frames.append(cv2.warpAffine(plane, matrix, size[::-1], flags=cv2.INTER_CUBIC))
+    return (np.stack(frames)[..., None].repeat(3, -1).clip(0, 1) * 255).astype("uint8")
+
+
+def test_turns_and_zooms_are_found_too():
+    clip = unsteady()[..., :1].astype("float32")[None] / 255
+    found = numpy(motions(keras.ops.convert_to_tensor(clip)))[0]
+    np.testing.assert_allclose(np.rad2deg(found[:, 2]), np.diff(TURNS), atol=0.15)
+    np.testing.assert_allclose(found[:, 3], np.diff(np.log(ZOOMS)), atol=0.003)
+
+
+def test_a_camera_that_was_turned_and_zoomed_becomes_steady():
+    clip = unsteady()
+    layer = edit.Stabilise(radius=8, zoom=1)
+    inner = (slice(None), slice(14, -14), slice(14, -14), 0)
+    before = np.abs(np.diff(clip[inner].astype(int), axis=0)).mean()
+    for steady in (numpy(layer(clip)), layer.host(clip)):
+        assert np.abs(np.diff(steady[inner].astype(int), axis=0)).mean() < before / 4
 
 
 def test_a_still_scene_stays_and_a_pan_goes_on():

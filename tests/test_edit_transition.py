@@ -1,18 +1,14 @@
 """One clip after another."""
 
-import keras
 import numpy as np
 import pytest
+from edit_helpers import numpy
 
 from vgzoo import edit, video
 from vgzoo.errors import VgzooError
 
 DARK = np.full((5, 6, 8, 3), 20, "uint8")
 LIGHT = np.full((4, 6, 8, 3), 220, "uint8")
-
-
-def numpy(x) -> np.ndarray:
-    return keras.ops.convert_to_numpy(x)
 
 
 def test_a_cross_fade_goes_evenly_from_one_to_the_other():

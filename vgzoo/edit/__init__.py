@@ -10,7 +10,7 @@ Example:
 (4, 8, 8, 3)
 """
 
-from vgzoo.edit.base import Edit, Footage, build, names
+from vgzoo.edit.base import Edit, Footage
 from vgzoo.edit.camera import EquirectView, ZoomPan
 from vgzoo.edit.colour import (
     Greyscale,
@@ -21,15 +21,14 @@ from vgzoo.edit.colour import (
     Vibrance,
     WhiteBalance,
 )
-from vgzoo.edit.composition import Overlay, PictureInPicture, SideBySide, Text
+from vgzoo.edit.composition import Overlay, PictureInPicture, SideBySide, Text, Watermark
 from vgzoo.edit.curves import Curves
+from vgzoo.edit.edges import Canny, Edges, Emboss
 from vgzoo.edit.effects import Bloom, ChromaticAberration, Pixelate, RadialBlur
 from vgzoo.edit.filters import (
     Bilateral,
     Blur,
     BoxBlur,
-    Edges,
-    Emboss,
     Median,
     MotionBlur,
     Sharpen,
@@ -42,6 +41,7 @@ from vgzoo.edit.look import ChromaKey, Grain, Vignette
 from vgzoo.edit.lut import Lut
 from vgzoo.edit.match import ColourMatch, HistogramMatch
 from vgzoo.edit.random_edit import Random
+from vgzoo.edit.registry import build, names
 from vgzoo.edit.sequential import Sequential, from_json, parse, to_json
 from vgzoo.edit.stabilise import Stabilise
 from vgzoo.edit.temporal import Deflicker, Denoise, Echo, TemporalMedian
@@ -65,6 +65,7 @@ __all__ = [
     "Blur",
     "BoxBlur",
     "Brightness",
+    "Canny",
     "ChromaKey",
     "ChromaticAberration",
     "Clahe",
@@ -127,6 +128,7 @@ __all__ = [
     "Trim",
     "Vibrance",
     "Vignette",
+    "Watermark",
     "WhiteBalance",
     "Wipe",
     "ZoomPan",

@@ -12,7 +12,6 @@ what it does well.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -21,11 +20,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from vgzoo.edit._near import near
 from vgzoo.edit.keyframes import Keyframes, checked
 from vgzoo.errors import VgzooError
 
-_REGISTRY: dict[str, type[Edit]] = {}
 _OF_KERAS = ("name", "trainable", "dtype")
 
 
@@ -40,6 +37,15 @@ class When(NamedTuple):
 WHOLE = When()
 
 
+class Sound(NamedTuple):
+    """Which part of a file's sound goes with the frames: from `start` to `end` seconds, None to
+    its end, `tempo` times as fast."""
+
+    start: float = 0.0
+    end: float | None = None
+    tempo: float = 1.0
+
+
 @dataclass
 class Footage:
     """A clip too long for memory: its chunks can be had again and again, from the first.
@@ -48,65 +54,13 @@ class Footage:
         frames: how many there are.
         fps: frames a second.
         chunks: gives a new iterator over uint8 (n, H, W, C).
+        sound: the part of the file's sound that fits; None: none does.
     """
 
     frames: int
     fps: float
     chunks: Callable[[], Iterator[np.ndarray]]
-
-
-def register(name: str) -> Callable[[type], type]:
-    """Gives an edit its name in edit lists and on the command line."""
-
-    def add(kind: type) -> type:
-        kind.edit_name = name
-        _REGISTRY[name] = kind
-        return keras.saving.register_keras_serializable("vgzoo.edit")(kind)
-
-    return add
-
-
-def names() -> list[str]:
-    """The names of all edits, sorted."""
-    return sorted(_REGISTRY)
-
-
-def find(name: str) -> type[Edit]:
-    """The class behind a name.
-
-    Raises:
-        VgzooError: there is none; the message names the near ones.
-    """
-    if not isinstance(name, str) or name not in _REGISTRY:
-        raise VgzooError(f"no edit {name!r}; {near(str(name), _REGISTRY)}")
-    return _REGISTRY[name]
-
-
-def parameters(kind: type[Edit]) -> list[str]:
-    """The names of an edit's own parameters, in order."""
-    found = inspect.signature(kind.__init__).parameters.values()
-    return [p.name for p in found if p.name != "self" and p.kind is not p.VAR_KEYWORD]
-
-
-def build(name: str, **settings: Any) -> Edit:
-    """An edit by its name.
-
-    Raises:
-        VgzooError: no such edit or parameter, with the near ones, or a value out of its range.
-
-    Example:
-        >>> build("exposure", stops=1).stops
-        1.0
-    """
-    kind = find(name)
-    known = parameters(kind)
-    for key in settings:
-        if key not in known and not kind.open_ended:
-            raise VgzooError(f"{name} has no parameter {key!r}; {near(key, known)}")
-    try:
-        return kind(**settings)
-    except TypeError as error:  # a parameter without a default is missing, or of a wild type
-        raise VgzooError(f"{name}: {error}; its parameters are {', '.join(known)}") from error
+    sound: Sound | None = Sound()
 
 
 def opencv() -> Any:
@@ -154,7 +108,7 @@ class Edit(keras.layers.Layer):
 
     def edit(self, clip: Any, **values: Any) -> Any:
         """The edit itself: float32 (B, T, H, W, C) in [0, 1] to the same; it is clipped after."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no formula: write its edit()")
 
     def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
         """`edit` with the values of these frames, except where `values` holds others."""
@@ -246,6 +200,7 @@ class Edit(keras.layers.Layer):
 
     def stream(self, footage: Footage) -> Footage:
         """The same for a clip too long for memory."""
+        footage = footage if self.keeps_time else replace(footage, sound=None)
         if self.context:
             return replace(footage, chunks=lambda: self._with_context(footage))
 
@@ -306,16 +261,12 @@ class Measured(Edit):
     otherwise than its neighbours.
 
     A subclass writes `measure`, whose result is summed over frames, so that a file is measured in
-    a pass of its own, and `edit` with the sum as its second argument.
+    a pass of its own, and `edit` with the sums (B, K) as its second argument, `measured`.
     """
 
     def measure(self, clip: Any) -> Any:
         """float32 (B, T, H, W, C) to (B, K): K sums over all frames."""
-        raise NotImplementedError
-
-    def edit(self, clip: Any, measured: Any, **values: Any) -> Any:
-        """As `Edit.edit`, with the clip's sums (B, K)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} measures nothing: write its measure()")
 
     def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
         given = {"measured": self.measure(clip)} | self.values(clip.shape[1], when) | values

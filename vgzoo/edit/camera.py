@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import register
 from vgzoo.edit.frame import whole
 from vgzoo.edit.geometry import _turn
 from vgzoo.edit.keyframes import Value
+from vgzoo.edit.registry import register
 from vgzoo.edit.sampling import Warp
 
 

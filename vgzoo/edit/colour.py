@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, Measured, When, opencv, register
+from vgzoo.edit.base import WHOLE, Edit, Measured, When, opencv
 from vgzoo.edit.keyframes import Value
+from vgzoo.edit.registry import register
 from vgzoo.edit.tone import Pointwise, from_linear, to_linear
 
 LUMA = (0.2126, 0.7152, 0.0722)  # of red, green, blue in BT.709
@@ -39,7 +40,7 @@ class Mix(Edit):
 
     def weights(self, **values: Any) -> list[tuple[Any, np.ndarray]]:
         """The matrix as a sum of numbers times constant matrices."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} mixes nothing: write its weights()")
 
     def edit(self, clip: Any, **values: Any) -> Any:
         if clip.shape[-1] == 1:

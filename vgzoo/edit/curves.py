@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import register
 from vgzoo.edit.keyframes import Value
+from vgzoo.edit.registry import register
 from vgzoo.edit.tone import Pointwise
 from vgzoo.errors import VgzooError
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from keras import ops
 
-from vgzoo.edit.base import Edit, register
+from vgzoo.edit.base import Edit
 from vgzoo.edit.filters import reach
 from vgzoo.edit.frame import resized, whole
 from vgzoo.edit.kernels import gaussian
 from vgzoo.edit.keyframes import Value
+from vgzoo.edit.registry import register
 from vgzoo.edit.sampling import sample, size_of
 
 

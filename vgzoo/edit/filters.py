@@ -1,4 +1,4 @@
-"""Filters within a frame: blurs, sharpening, edges. Beyond the border lies the mirror image."""
+"""Blurs and sharpening within a frame. Beyond the border lies the mirror image."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, When, opencv, register
-from vgzoo.edit.colour import luma
+from vgzoo.edit.base import WHOLE, Edit, When, opencv
 from vgzoo.edit.frame import whole
 from vgzoo.edit.kernels import bordered, gaussian, shifted, weighted
 from vgzoo.edit.keyframes import Keyframes, Value
-from vgzoo.errors import VgzooError
+from vgzoo.edit.registry import register
 
 
 def largest(value: Value) -> float:
@@ -34,12 +33,12 @@ def each(clip: np.ndarray, values: dict[str, Any]) -> list[tuple[np.ndarray, dic
     return [(f, {k: float(v[i]) for k, v in series.items()}) for i, f in enumerate(clip)]
 
 
-class _Framewise(Edit):
+class Framewise(Edit):
     """An edit that OpenCV does to one frame of a file at a time."""
 
     def on_frame(self, cv2: Any, frame: np.ndarray, **values: float) -> np.ndarray:
         """uint8 (H, W, C) to the same; a grey one may come back as (H, W)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no filter: write its on_frame()")
 
     def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
         cv2, values = opencv(), self.values(len(clip), when)
@@ -48,7 +47,7 @@ class _Framewise(Edit):
 
 
 @register("blur")
-class Blur(_Framewise):
+class Blur(Framewise):
     """Gaussian blur.
 
     Args:
@@ -69,7 +68,7 @@ class Blur(_Framewise):
 
 
 @register("box_blur")
-class BoxBlur(_Framewise):
+class BoxBlur(Framewise):
     """The mean of a square.
 
     Args:
@@ -89,7 +88,7 @@ class BoxBlur(_Framewise):
 
 
 @register("median")
-class Median(_Framewise):
+class Median(Framewise):
     """The median of a square, which takes specks away and leaves edges.
 
     Args:
@@ -112,7 +111,7 @@ class Median(_Framewise):
 
 
 @register("bilateral")
-class Bilateral(_Framewise):
+class Bilateral(Framewise):
     """A blur that stops at edges.
 
     C. Tomasi and R. Manduchi, "Bilateral filtering for gray and color images" (1998).
@@ -154,7 +153,7 @@ class Bilateral(_Framewise):
 
 
 @register("motion_blur")
-class MotionBlur(_Framewise):
+class MotionBlur(Framewise):
     """The mean along a line through each pixel.
 
     Args:
@@ -190,7 +189,7 @@ class MotionBlur(_Framewise):
 
 
 @register("sharpen")
-class Sharpen(_Framewise):
+class Sharpen(Framewise):
     """Unsharp mask: adds what a blur takes away.
 
     Args:
@@ -210,67 +209,3 @@ class Sharpen(_Framewise):
         size, frame = 2 * reach(self.sigma) + 1, frame.astype("float32")
         soft = cv2.GaussianBlur(frame, (size, size), sigma).reshape(frame.shape)
         return np.clip(np.floor(frame + amount * (frame - soft) + 0.5), 0, 255).astype("uint8")
-
-
-@register("emboss")
-class Emboss(_Framewise):
-    """Relief, lit from the top left, around middle grey.
-
-    Args:
-        amount: 0 to 10.
-    """
-
-    ranges = {"amount": (0, 10)}
-
-    def __init__(self, amount: Value = 1.0, **kwargs: Any) -> None:
-        super().__init__(amount=amount, **kwargs)
-
-    def edit(self, clip: Any, amount: Any) -> Any:
-        grey = luma(clip)
-        slope = weighted("emboss", grey, [(1, 1, 1.0), (-1, -1, -1.0)])
-        return ops.broadcast_to(0.5 + amount * slope, ops.shape(clip))
-
-    def on_frame(self, cv2: Any, frame: np.ndarray, amount: float) -> np.ndarray:
-        grey = luma(frame.astype("float32"))
-        kernel = np.diag(np.float32([-1, 0, 1]))
-        slope = cv2.filter2D(grey[..., 0], -1, kernel)[..., None]
-        relief = np.clip(np.floor(127.5 + amount * slope + 0.5), 0, 255)
-        return np.broadcast_to(relief.astype("uint8"), frame.shape)
-
-
-@register("edges")
-class Edges(_Framewise):
-    """How steep the luma is, in all channels.
-
-    Args:
-        amount: 0 to 10, times the steepness.
-        kind: "sobel", the length of the gradient, or "laplacian", the size of the curvature.
-    """
-
-    ranges = {"amount": (0, 10)}
-
-    def __init__(self, amount: Value = 1.0, kind: str = "sobel", **kwargs: Any) -> None:
-        super().__init__(amount=amount, kind=kind, **kwargs)
-        if kind not in ("sobel", "laplacian"):
-            raise VgzooError(f"edges: kind={kind!r} came; wanted sobel or laplacian")
-
-    def edit(self, clip: Any, amount: Any) -> Any:
-        grey = luma(clip)
-        if self.kind == "laplacian":
-            taps = [(0, 0, -4.0), (1, 0, 1.0), (-1, 0, 1.0), (0, 1, 1.0), (0, -1, 1.0)]
-            steep = ops.abs(weighted("edges", grey, taps))
-        else:
-            taps = [(i, s, s * w) for i, w in ((-1, 1.0), (0, 2.0), (1, 1.0)) for s in (-1, 1)]
-            x = weighted("edges", grey, taps)
-            y = weighted("edges", grey, [(j, i, w) for i, j, w in taps])
-            steep = ops.sqrt(x * x + y * y)
-        return ops.broadcast_to(amount * steep, ops.shape(clip))
-
-    def on_frame(self, cv2: Any, frame: np.ndarray, amount: float) -> np.ndarray:
-        grey = luma(frame.astype("float32"))[..., 0]
-        if self.kind == "laplacian":
-            steep = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
-        else:
-            steep = np.hypot(*(cv2.Sobel(grey, cv2.CV_32F, *d) for d in ((1, 0), (0, 1))))
-        steep = np.clip(np.floor(amount * steep + 0.5), 0, 255).astype("uint8")
-        return np.broadcast_to(steep[..., None], frame.shape)

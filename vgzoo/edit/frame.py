@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, When, opencv, register
+from vgzoo.edit.base import WHOLE, Edit, When, opencv
 from vgzoo.edit.look import colour
+from vgzoo.edit.registry import register
 from vgzoo.edit.sampling import size_of
 from vgzoo.errors import VgzooError
 
@@ -17,6 +19,13 @@ def whole(owner: str, name: str, value: Any, least: int = 0) -> int:
     """A whole number, or a VgzooError."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 16384:
         raise VgzooError(f"{owner}: {name}={value!r} came; wanted a whole number from {least}")
+    return value
+
+
+def number(owner: str, name: str, value: Any, low: float, high: float) -> float:
+    """A number within a range, or a VgzooError."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+        raise VgzooError(f"{owner}: {name}={value!r} came; wanted {low:g} to {high:g}")
     return value
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 
 from vgzoo import random
-from vgzoo.edit.base import register
 from vgzoo.edit.keyframes import Value
+from vgzoo.edit.registry import register
 from vgzoo.edit.sampling import Warp, checked_border
 from vgzoo.errors import VgzooError
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, Measured, When, opencv, register
+from vgzoo.edit.base import WHOLE, Edit, Measured, When, opencv
 from vgzoo.edit.keyframes import Value
+from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
 
 

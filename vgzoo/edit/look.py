@@ -8,9 +8,10 @@ import numpy as np
 from keras import ops
 
 from vgzoo import random
-from vgzoo.edit.base import WHOLE, Edit, When, register
+from vgzoo.edit.base import WHOLE, Edit, When
 from vgzoo.edit.colour import TO_YCC, luma
 from vgzoo.edit.keyframes import Value
+from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
 
 _BANK = 256  # pixels of a side of the noise that grain is cut from

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, When, register
+from vgzoo.edit.base import WHOLE, Edit, When
 from vgzoo.edit.keyframes import Value
+from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
 
 _WAYS = ("tetrahedral", "trilinear")

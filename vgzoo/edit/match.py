@@ -9,9 +9,11 @@ import numpy as np
 from keras import ops
 
 from vgzoo import video
-from vgzoo.edit.base import Measured, register
+from vgzoo.edit._near import near
+from vgzoo.edit.base import Measured
 from vgzoo.edit.histogram import histogram, look_up
 from vgzoo.edit.keyframes import Value
+from vgzoo.edit.registry import register
 from vgzoo.edit.tone import from_linear, to_linear
 from vgzoo.errors import VgzooError
 
@@ -43,11 +45,32 @@ def from_lab(lab: Any) -> Any:
     return from_linear(ops.clip(linear, 0.0, 1.0))
 
 
-def _moments(clip: Any) -> Any:
-    """(B, T, H, W, 3) to (B, 6): sums over frames of the means of L, a, b and of their squares."""
-    lab = to_lab(clip)
-    both = ops.concatenate([lab, lab * lab], -1)
-    return ops.sum(ops.mean(both, (2, 3)), 1)
+# The cones' responses, and three axes along which their logarithms hardly go together in pictures
+# of nature: Reinhard et al. 2001, after Ruderman et al. 1998.
+_TO_LMS = np.array(
+    [[0.3811, 0.5783, 0.0402], [0.1967, 0.7244, 0.0782], [0.0241, 0.1288, 0.8444]], "float32"
+)
+_OF_LOGS = np.diag([3, 6, 2]) ** 0.5 @ np.array(
+    [[1 / 3] * 3, [1 / 6, 1 / 6, -1 / 3], [0.5, -0.5, 0]]
+)
+_DARKEST = 3e-4  # linear light of the first level above black, which has no logarithm
+
+
+def to_lalphabeta(clip: Any) -> Any:
+    """sRGB (…, 3) in [0, 1] to lαβ."""
+    lms = ops.matmul(to_linear(clip), _TO_LMS.T)
+    logs = ops.log(ops.maximum(lms, _DARKEST)) / np.log(10.0).astype("float32")
+    return ops.matmul(logs, _OF_LOGS.T.astype("float32"))
+
+
+def from_lalphabeta(lalphabeta: Any) -> Any:
+    """lαβ (…, 3) to sRGB, held to [0, 1]."""
+    logs = ops.matmul(lalphabeta, np.linalg.inv(_OF_LOGS).T.astype("float32"))
+    linear = ops.matmul(10.0**logs, np.linalg.inv(_TO_LMS).T)
+    return from_linear(ops.clip(linear, 0.0, 1.0))
+
+
+_SPACES = {"lalphabeta": (to_lalphabeta, from_lalphabeta), "cielab": (to_lab, from_lab)}
 
 
 def _reference(owner: str, reference: Any) -> np.ndarray:
@@ -65,13 +88,13 @@ def _reference(owner: str, reference: Any) -> np.ndarray:
 class _Match(Measured):
     ranges = {"amount": (0, 1)}
 
-    def __init__(self, reference: Any, amount: Value = 1.0, **kwargs: Any) -> None:
+    def __init__(self, reference: Any, amount: Value = 1.0, **settings: Any) -> None:
         if isinstance(reference, Path):
             reference = str(reference)
         clip = _reference(self.edit_name, reference)
         if clip.shape[-1] not in self.channels:
             clip = clip.repeat(3, -1)
-        super().__init__(reference=reference, amount=amount, **kwargs)
+        super().__init__(reference=reference, amount=amount, **settings)
         tensor = ops.convert_to_tensor(clip[None].astype("float32") / 255)
         self._wanted = ops.convert_to_numpy(self.measure(tensor))[0]
         self._channels, self._frames = clip.shape[-1], len(clip)
@@ -79,20 +102,35 @@ class _Match(Measured):
 
 @register("colour_match")
 class ColourMatch(_Match):
-    """Gives the clip the mean and the spread of a reference's colours, in CIE L*a*b*.
+    """Gives the clip the mean and the spread of a reference's colours.
 
-    E. Reinhard et al., "Color transfer between images" (2001), there in lαβ.
+    E. Reinhard et al., "Color transfer between images" (2001).
 
     Args:
         reference: a picture or video file, of which up to 64 frames count, or a clip.
         amount: 0 to 1; 0 changes nothing.
+        space: of the means and spreads, "lalphabeta", the paper's, or "cielab", in which dark
+            pixels count for less.
+
+    Raises:
+        VgzooError: another space, or a reference that cannot be read.
     """
 
     channels = (3,)
 
+    def __init__(
+        self, reference: Any, amount: Value = 1.0, space: str = "lalphabeta", **kwargs: Any
+    ) -> None:
+        if space not in _SPACES:
+            raise VgzooError(f"colour_match: no space {space!r}; {near(str(space), _SPACES)}")
+        self._there, self._back = _SPACES[space]
+        super().__init__(reference, amount, space=space, **kwargs)
+
     def measure(self, clip: Any) -> Any:
-        frames = ops.sum(ops.ones_like(clip[:, :, 0, 0, :1]), 1)
-        return ops.concatenate([_moments(clip), frames], -1)
+        """Sums over frames of the means (B, 3), of those of the squares, and of ones."""
+        colours = self._there(clip)
+        both = ops.concatenate([colours, colours * colours, ops.ones_like(clip[..., :1])], -1)
+        return ops.sum(ops.mean(both, (2, 3)), 1)
 
     def edit(self, clip: Any, measured: Any, amount: Any) -> Any:
         measured = measured[:, None, None, None]
@@ -100,8 +138,8 @@ class ColourMatch(_Match):
         spread = ops.sqrt(ops.maximum(square - mean * mean, 1e-6))
         wanted = self._wanted / self._wanted[6]
         wanted_spread = np.sqrt(np.maximum(wanted[3:6] - wanted[:3] ** 2, 0))
-        lab = (to_lab(clip) - mean) * (wanted_spread / spread) + wanted[:3]
-        return clip + (from_lab(lab) - clip) * amount
+        colours = (self._there(clip) - mean) * (wanted_spread / spread) + wanted[:3]
+        return clip + (self._back(colours) - clip) * amount
 
 
 @register("histogram_match")

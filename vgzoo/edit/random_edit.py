@@ -11,7 +11,8 @@ from keras import ops
 
 from vgzoo import random
 from vgzoo.edit._near import near
-from vgzoo.edit.base import WHOLE, Edit, When, build, find, parameters, register
+from vgzoo.edit.base import WHOLE, Edit, When
+from vgzoo.edit.registry import build, find, parameters, register
 from vgzoo.errors import VgzooError
 
 _SALT = 0x0ED1  # apart from the draws of training steps with the same seed

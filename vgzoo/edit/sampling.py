@@ -78,7 +78,7 @@ class Warp(Edit):
             size: the old one's height and width.
             **values: floats, or (b, t, 1, 1).
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} looks nowhere: write its field()")
 
     def new_size(self, height: int, width: int) -> tuple[int, int]:
         """The new frame's height and width."""

@@ -12,7 +12,8 @@ from typing import Any
 
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, Footage, When, build, register
+from vgzoo.edit.base import WHOLE, Edit, Footage, When
+from vgzoo.edit.registry import build, register
 from vgzoo.errors import VgzooError
 
 
@@ -118,7 +119,7 @@ def parse(text: str) -> Sequential:
     """
     import shlex
 
-    from vgzoo.edit.base import find, parameters
+    from vgzoo.edit.registry import find, parameters
 
     try:
         words = shlex.split(text)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import Edit, register
+from vgzoo.edit.base import Edit
 from vgzoo.edit.colour import luma
 from vgzoo.edit.frame import whole
 from vgzoo.edit.keyframes import Value
+from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
 
 

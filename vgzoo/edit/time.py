@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, Footage, When, register
-from vgzoo.edit.frame import whole
+from vgzoo.edit.base import WHOLE, Edit, Footage, Sound, When
+from vgzoo.edit.frame import number, whole
+from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
 
 _HELD = 1 << 30  # bytes of frames that a plan may hold at once
@@ -47,20 +47,21 @@ def between(places: np.ndarray, total: int, blend: bool) -> Plan:
 
 
 class Retime(Edit):
-    """The base of edits that give frames other times.
-
-    Files lose their sound under it, which would not fit any more.
-    """
+    """The base of edits that give frames other times."""
 
     keeps_time = False
 
     def plan(self, total: int, fps: float | None) -> Plan:
         """Which frames of `total` the new clip has."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no plan: write its plan()")
 
     def new_fps(self, fps: float) -> float:
         """Frames a second of the new clip."""
         return fps
+
+    def sound(self, heard: Sound, total: int, fps: float) -> Sound | None:
+        """What is still heard of a file whose frames had that sound; None where it cannot fit."""
+        return None
 
     def _planned(self, total: int | None, fps: float | None) -> Plan:
         if total is None:
@@ -95,6 +96,7 @@ class Retime(Edit):
             frames=len(plan.first),
             fps=fps,
             chunks=lambda: _windows(self._planned_frames(footage, plan, last_use)),
+            sound=footage.sound and self.sound(footage.sound, footage.frames, footage.fps),
         )
 
     def _planned_frames(
@@ -163,6 +165,11 @@ class Trim(Retime):
     def plan(self, total: int, fps: float | None) -> Plan:
         return straight(np.arange(total)[self.start : self.end])
 
+    def sound(self, heard: Sound, total: int, fps: float) -> Sound | None:
+        first, last, _ = slice(self.start, self.end).indices(total)
+        end = heard.start + last / fps * heard.tempo if last < total else heard.end
+        return heard._replace(start=heard.start + first / fps * heard.tempo, end=end)
+
 
 @register("speed")
 class Speed(Retime):
@@ -175,11 +182,14 @@ class Speed(Retime):
 
     def __init__(self, factor: float = 1.0, blend: bool = True, **kwargs: Any) -> None:
         super().__init__(factor=factor, blend=bool(blend), **kwargs)
-        _check_number("speed", "factor", factor, 0.01, 100)
+        number("speed", "factor", factor, 0.01, 100)
 
     def plan(self, total: int, fps: float | None) -> Plan:
         count = max(1, int((total - 1) / self.factor + 1e-9) + 1)
         return between(np.arange(count) * self.factor, total, self.blend)
+
+    def sound(self, heard: Sound, total: int, fps: float) -> Sound | None:
+        return heard._replace(tempo=heard.tempo * self.factor)
 
 
 @register("resample")
@@ -196,9 +206,9 @@ class Resample(Retime):
         self, fps: float, source_fps: float | None = None, blend: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(fps=fps, source_fps=source_fps, blend=bool(blend), **kwargs)
-        _check_number("resample", "fps", fps, 0.1, 1000)
+        number("resample", "fps", fps, 0.1, 1000)
         if source_fps is not None:
-            _check_number("resample", "source_fps", source_fps, 0.1, 1000)
+            number("resample", "source_fps", source_fps, 0.1, 1000)
 
     def plan(self, total: int, fps: float | None) -> Plan:
         old = self.source_fps or fps
@@ -206,6 +216,9 @@ class Resample(Retime):
             raise VgzooError("resample: the old rate is unknown here; pass source_fps")
         count = max(1, round(total * self.fps / old))
         return between(np.arange(count) * (old / self.fps), total, self.blend)
+
+    def sound(self, heard: Sound, total: int, fps: float) -> Sound | None:
+        return heard if self.source_fps in (None, fps) else None
 
     def new_fps(self, fps: float) -> float:
         return float(self.fps)
@@ -274,8 +287,3 @@ class Freeze(Retime):
             raise VgzooError(f"freeze: at={self.at} came; the clip has {total} frames, from 0")
         held = np.full(self.frames, self.at)
         return straight(np.insert(np.arange(total), self.at, held))
-
-
-def _check_number(owner: str, name: str, value: Any, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
-        raise VgzooError(f"{owner}: {name}={value!r} came; wanted {low:g} to {high:g}")

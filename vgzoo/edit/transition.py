@@ -11,8 +11,9 @@ import numpy as np
 from keras import ops
 
 from vgzoo import video
-from vgzoo.edit.base import WHOLE, Edit, Footage, When, register
+from vgzoo.edit.base import WHOLE, Edit, Footage, When
 from vgzoo.edit.frame import whole
+from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
 
 _SIDES = ("left", "right", "up", "down")
@@ -40,7 +41,7 @@ class _Transition(Edit):
 
     def share(self, height: int, width: int) -> np.ndarray:
         """How much is seen of the new clip, float32 (frames, H or 1, W or 1, 1)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} shows nothing: write its share()")
 
     def _second(self) -> Iterator[np.ndarray]:
         """The second clip, frame by frame."""
@@ -79,7 +80,7 @@ class _Transition(Edit):
 
     def stream(self, footage: Footage) -> Footage:
         total = footage.frames + self._length - self.frames
-        return replace(footage, frames=total, chunks=lambda: self._joined(footage))
+        return replace(footage, frames=total, chunks=lambda: self._joined(footage), sound=None)
 
     def _joined(self, footage: Footage) -> Iterator[np.ndarray]:
         cut, done, second, share = footage.frames - self.frames, 0, self._second(), None

@@ -1,0 +1,109 @@
+"""What lies over the frame, and how it mixes with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from vgzoo import video
+from vgzoo.edit.base import WHOLE, Edit, When
+from vgzoo.edit.sampling import sample, size_of
+from vgzoo.errors import VgzooError
+
+MODES = {
+    "normal": lambda low, top: top,
+    "multiply": lambda low, top: low * top,
+    "screen": lambda low, top: low + top - low * top,
+    "overlay": lambda low, top: ops.where(
+        low < 0.5, 2.0 * low * top, 1.0 - 2.0 * (1.0 - low) * (1.0 - top)
+    ),
+    "hard_light": lambda low, top: ops.where(
+        top < 0.5, 2.0 * low * top, 1.0 - 2.0 * (1.0 - low) * (1.0 - top)
+    ),
+    "darken": ops.minimum,
+    "lighten": ops.maximum,
+    "difference": lambda low, top: ops.abs(low - top),
+    "add": lambda low, top: low + top,
+    "subtract": lambda low, top: low - top,
+    "soft_light": lambda low, top: (1.0 - 2.0 * top) * low * low + 2.0 * top * low,
+}
+
+
+class Over(Edit):
+    """What lies over the frame: `_layer` float32 (t, h, w, C), `_alpha` (t, h, w, 1)."""
+
+    ranges = {"opacity": (0, 1), "x": (0, 1), "y": (0, 1)}
+    _layer: np.ndarray
+    _alpha: np.ndarray
+
+    def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
+        frames = clip.shape[1]
+        if frames is None:
+            raise VgzooError(
+                f"{self.edit_name}: the clip's length is unknown here; fix it with clip.set_shape"
+            )
+        # A clip over the frame begins again when it ends.
+        which = np.arange(when.start, when.start + frames) % len(self._layer)
+        which = which[:1] if len(self._layer) == 1 else which
+        return super().run(clip, when, layer=self._layer[which], alpha=self._alpha[which], **values)
+
+    def edit(
+        self, clip: Any, opacity: Any, x: Any, y: Any, layer: np.ndarray, alpha: np.ndarray
+    ) -> Any:
+        height, width = size_of(self.edit_name, clip)
+        layer, alpha = self._fitted(layer, alpha, height, width)
+        if clip.shape[-1] == 1 and layer.shape[-1] == 3:
+            layer = (layer @ np.float32([0.2126, 0.7152, 0.0722]))[..., None]
+        high, wide = layer.shape[1:3]
+        # Whole pixels, so that what stands still is as sharp as it came.
+        down = ops.round(ops.convert_to_tensor(y, "float32") * (height - high))
+        right = ops.round(ops.convert_to_tensor(x, "float32") * (width - wide))
+        down, right = (p[..., 0] if len(p.shape) == 5 else p for p in (down, right))
+        rows = ops.arange(height, dtype="float32")[:, None] - down
+        columns = ops.arange(width, dtype="float32") - right
+        blank = ops.zeros((1, 1, height, width))
+        both = ops.convert_to_tensor(np.concatenate([layer * alpha, alpha], -1)[None])
+        placed = sample(both, columns + blank, rows + blank, "black")
+        share = placed[..., -1:]
+        top = placed[..., :-1] / ops.maximum(share, 1e-6)
+        mixed = ops.clip(MODES[self.mode](clip, top), 0.0, 1.0)
+        return clip + (mixed - clip) * share * opacity
+
+    def _fitted(
+        self, layer: np.ndarray, alpha: np.ndarray, height: int, width: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What lies over a frame of this size; it must not be larger."""
+        if layer.shape[1] > height or layer.shape[2] > width:
+            raise VgzooError(
+                f"{self.edit_name}: {layer.shape[2]}x{layer.shape[1]} pixels came for frames of "
+                f"{width}x{height}; make it smaller"
+            )
+        return layer, alpha
+
+
+def pictures(owner: str, source: Any) -> tuple[np.ndarray, np.ndarray]:
+    """A file or an array as colours and alpha, float32 (t, h, w, C) and (t, h, w, 1) in [0, 1]."""
+    if isinstance(source, str):
+        if Path(source).suffix.lower() == ".png" and Path(source).is_file():
+            from PIL import Image
+
+            try:
+                with Image.open(source, formats=("PNG",)) as image:
+                    pixels = np.asarray(image.convert("RGBA"), "float32")[None] / 255
+            except (OSError, ValueError, SyntaxError) as error:
+                raise VgzooError(f"{owner}: {source} is damaged; write it again") from error
+            return pixels[..., :3], pixels[..., 3:]
+        clip = video.read(source)
+    else:
+        clip = np.asarray(source, "uint8" if isinstance(source, list) else None)
+        if clip.ndim == 4 and clip.shape[-1] == 4:
+            colours, alpha = pictures(owner, clip[..., :3])[0], clip[..., 3:]
+            alpha = alpha / 255 if alpha.dtype == np.uint8 else alpha
+            return colours, alpha.astype("float32")
+        clip = video.as_uint8(clip)
+        if clip.ndim == 5:
+            raise VgzooError(f"{owner}: a batch of shape {clip.shape} came; wanted one clip")
+    return clip.astype("float32") / 255, np.ones((*clip.shape[:3], 1), "float32")
