@@ -1,5 +1,8 @@
 """Colour edits against OpenCV, Pillow, scikit-image, SciPy and ffmpeg's filters."""
 
+import shutil
+import subprocess
+
 import av
 import cv2
 import numpy as np
@@ -215,6 +218,31 @@ def test_hue_and_saturation_are_those_of_ffmpeg(degrees, factor):
     turned = numpy(edit.Sequential([edit.Hue(degrees), edit.Saturation(factor)])(muted[None]))[0]
     close(yuv(turned), wanted, 2)  # ffmpeg counts in whole levels of chroma
     close(yuv(turned)[0], yuv(muted)[0])  # the luma stays
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="PyAV's ffmpeg has no filter eq")
+@pytest.mark.parametrize(
+    "options, layers",
+    [
+        # On a grey clip, since ffmpeg works on the luma alone; with a gamma, since without one it
+        # counts in coarse whole numbers, up to four levels off its own formula.
+        ("contrast=1.4:gamma=1.0001", [edit.Contrast(1.4)]),
+        ("contrast=0.7:brightness=0.1:gamma=1.0001", [edit.Contrast(0.7), edit.Brightness(0.1)]),
+        ("brightness=-0.2:gamma=1.0001", [edit.Brightness(-0.2)]),
+        ("gamma=1.8", [edit.Gamma(1.8)]),
+        ("gamma=0.5", [edit.Gamma(0.5)]),
+    ],
+)
+def test_tone_is_that_of_ffmpeg(options, layers):
+    grey = np.ascontiguousarray(CLIP[..., :1])
+    frames, height, width, _ = grey.shape
+    raw = f"-f rawvideo -pix_fmt gray -s {width}x{height}"
+    command = f"ffmpeg -v error {raw} -i - -vf eq={options} {raw} -".split()
+    done = subprocess.run(command, input=grey.tobytes(), capture_output=True, check=True)
+    wanted = np.frombuffer(done.stdout, "uint8").reshape(grey.shape)
+    layer = edit.Sequential(layers)
+    close(layer(grey), wanted)
+    close(layer.host(grey), wanted)
 
 
 def cube(path, size: int, look) -> str:
