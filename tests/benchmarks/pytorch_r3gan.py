@@ -3,23 +3,19 @@
 The PyTorch side is written as one would write it there: channels_last, `inference_mode`, autocast
 for bfloat16, a fused Adam, two backward passes with the discriminator frozen in the second. Its
 networks take config and weights from the Keras model; before anything is timed, clips, scores and
-the loss of a training step are compared. Each side runs in a process of its own, because their
-thread pools would fight in one, and they take turns, so that a busy machine is busy for both.
+the loss of a training step are compared. The two sides take turns.
 """
 
 import argparse
-import contextlib
 import json
-import multiprocessing
 import os
-import statistics
-import time
 
 import numpy as np
 import torch
 from r3gan_torch import Discriminator, Generator, copy_weights
 from torch import nn
 from torch.nn import functional as F
+from turns import median_seconds, sides
 
 
 class PyTorch:
@@ -158,16 +154,6 @@ def pairing(difference):
     return losses[:, 0].mean() + losses[:, 1:].mean()
 
 
-def serve(connection, kind, *arguments):
-    """A side's process: does what it is told, and answers with the seconds and the result."""
-    side = kind(*arguments)
-    with contextlib.suppress(EOFError):  # the main process has gone
-        while message := connection.recv():
-            start = time.perf_counter()
-            result = getattr(side, message[0])(*message[1:])
-            connection.send((time.perf_counter() - start, result))
-
-
 def compare(tell, policy, options, config, weights):
     """The report of one dtype policy."""
     for side in tell:
@@ -189,13 +175,8 @@ def compare(tell, policy, options, config, weights):
         "train": (("train", clip), options.train_batch, "clips_per_s"),
     }
     for task, (message, count, unit) in tasks.items():
-        times = {side: [] for side in tell}
-        for repeat in range(-2, options.repeats):  # two to warm up
-            for side in tell:
-                seconds, _ = tell[side](*message)
-                if repeat >= 0:
-                    times[side].append(seconds)
-        rates = {side: count / statistics.median(values) for side, values in times.items()}
+        times = median_seconds(tell, dict.fromkeys(tell, message), options.repeats)
+        rates = {side: count / seconds for side, seconds in times.items()}
         report[task] = {"unit": unit, **rates, "ratio": rates["vgzoo"] / rates["pytorch"]}
     return report
 
@@ -212,19 +193,8 @@ def main():
     parser.add_argument("--compile", action="store_true", help="torch.compile the PyTorch side")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    tell = {}
-    for name, kind in (("vgzoo", Vgzoo), ("pytorch", PyTorch)):
-        ours, theirs = context.Pipe()
-        arguments = (theirs, kind, options.threads, options.compile)
-        context.Process(target=serve, args=arguments, daemon=True).start()
-        theirs.close()
-
-        def ask(*message, connection=ours):
-            connection.send(message)
-            return connection.recv()
-
-        tell[name] = ask
+    arguments = (options.threads, options.compile)
+    tell = sides(vgzoo=(Vgzoo, *arguments), pytorch=(PyTorch, *arguments))
     config, weights = tell["vgzoo"]("source", options.model, options.kwargs)[1]
     reports = {p: compare(tell, p, options, config, weights) for p in options.policies}
     if options.json:

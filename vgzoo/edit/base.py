@@ -76,6 +76,14 @@ def opencv() -> Any:
     return cv2
 
 
+def levels(x: Any) -> Any:
+    """float32 in [0, 1] to uint8.
+
+    Half goes up, as OpenCV and Pillow have it, after a hair for what float32 lost; a cast cuts off.
+    """
+    return ops.cast(x * 255.0 + 0.5001, "uint8")
+
+
 class Edit(keras.layers.Layer):
     """The base of all edits.
 
@@ -173,8 +181,7 @@ class Edit(keras.layers.Layer):
         x = ops.expand_dims(x, 0) if single else x
         x = run(x / 255.0 if dtype == "uint8" else x)
         x = ops.squeeze(x, 0) if single else x
-        # Half goes up, as OpenCV and Pillow have it, after a hair for what float32 lost.
-        return ops.cast(ops.floor(x * 255.0 + 0.5001) if dtype == "uint8" else x, dtype)
+        return levels(x) if dtype == "uint8" else ops.cast(x, dtype)
 
     def check(self, shape: tuple, dtype: str) -> None:
         """Raises VgzooError for what is no clip that this edit takes."""

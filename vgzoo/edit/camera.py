@@ -24,19 +24,16 @@ class ZoomPan(Warp):
     """
 
     ranges = {"zoom": (1, 100), "x": (0, 1), "y": (0, 1)}
+    affine = True
 
     def __init__(self, zoom: Value = 1.0, x: Value = 0.5, y: Value = 0.5, **kwargs: Any) -> None:
         super().__init__(zoom=zoom, x=x, y=y, **kwargs)
 
-    def _places(self, size: tuple[int, int], values: dict[str, Any]) -> tuple[Any, Any]:
-        right, down = values["x"], values["y"]
-        return super()._places(size, {"zoom": values["zoom"], "right": right, "down": down})
-
     def field(
-        self, x: Any, y: Any, size: tuple[int, int], zoom: Any, right: Any, down: Any
+        self, column: Any, row: Any, size: tuple[int, int], /, zoom: Any, x: Any, y: Any
     ) -> tuple[Any, Any]:
         places = []
-        for place, middle, length in ((x, right, size[1]), (y, down, size[0])):
+        for place, middle, length in ((column, x, size[1]), (row, y, size[0])):
             half = ops.convert_to_tensor(0.5 / zoom, "float32")
             middle = ops.minimum(ops.maximum(middle, half), 1.0 - half)
             # Whole pixels are half a pixel from their edges: at zoom 1 nothing moves.
@@ -79,7 +76,7 @@ class EquirectView(Warp):
         return self.height, self.width
 
     def field(
-        self, x: Any, y: Any, size: tuple[int, int], yaw: Any, pitch: Any, roll: Any, fov: Any
+        self, x: Any, y: Any, size: tuple[int, int], /, yaw: Any, pitch: Any, roll: Any, fov: Any
     ) -> tuple[Any, Any]:
         half_cos, half_sin = _turn(fov * 0.5)
         reach = half_sin / half_cos / (self.width / 2)

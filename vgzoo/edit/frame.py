@@ -165,13 +165,20 @@ def _method(method: str, old: tuple[int, int], new: tuple[int, int]) -> str:
 
 
 def resized(clip: Any, size: tuple[int, int], method: str) -> Any:
-    """A tensor (B, T, H, W, C) at another size; any filter is two products with matrices."""
-    old = clip.shape[2:4]
-    method = _method(method, old, size)
-    down, across = (_weights(o, n, method) for o, n in zip(old, size, strict=True))
-    if tuple(old) == tuple(size):
+    """A tensor (B, T, H, W, C) at another size; but for bilinear, two products with matrices."""
+    height, width, channels = clip.shape[2:]
+    method = _method(method, (height, width), size)
+    if (height, width) == tuple(size):
         return clip
-    return ops.einsum("pw,bthwc->bthpc", across, ops.einsum("oh,bthwc->btowc", down, clip))
+    if method == "linear":
+        flat = ops.reshape(clip, (-1, height, width, channels))
+        flat = ops.image.resize(flat, size, "bilinear", data_format="channels_last")
+    else:
+        down, across = _weights(height, size[0], method), _weights(width, size[1], method)
+        flat = ops.matmul(down, ops.reshape(clip, (-1, height, width * channels)))
+        flat = ops.reshape(flat, (-1, size[0], width, channels))
+        flat = ops.einsum("pw,nowc->nopc", across, flat)
+    return ops.reshape(flat, (ops.shape(clip)[0], ops.shape(clip)[1], *size, channels))
 
 
 def host_resized(clip: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from keras import ops
 from vgzoo import random
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
-from vgzoo.edit.sampling import Warp, checked_border
+from vgzoo.edit.sampling import Warp, checked_border, stacked
 from vgzoo.errors import VgzooError
 
 
@@ -36,6 +36,7 @@ class Rotate(_Bordered):
     """
 
     ranges = {"degrees": (-3600, 3600), "zoom": (0.01, 100)}
+    affine = True
 
     def __init__(
         self, degrees: Value = 0.0, zoom: Value = 1.0, border: str = "black", **kwargs: Any
@@ -43,7 +44,7 @@ class Rotate(_Bordered):
         super().__init__(degrees=degrees, zoom=zoom, border=border, **kwargs)
 
     def field(
-        self, x: Any, y: Any, size: tuple[int, int], degrees: Any, zoom: Any
+        self, x: Any, y: Any, size: tuple[int, int], /, degrees: Any, zoom: Any
     ) -> tuple[Any, Any]:
         middle_y, middle_x = (size[0] - 1) / 2, (size[1] - 1) / 2
         x, y = (x - middle_x) / zoom, (y - middle_y) / zoom
@@ -70,6 +71,7 @@ class Affine(_Bordered):
         "x": (-10, 10),
         "y": (-10, 10),
     }
+    affine = True
 
     def __init__(
         self,
@@ -83,28 +85,25 @@ class Affine(_Bordered):
     ) -> None:
         super().__init__(degrees=degrees, zoom=zoom, shear=shear, x=x, y=y, border=border, **kwargs)
 
-    def _places(self, size: tuple[int, int], values: dict[str, Any]) -> tuple[Any, Any]:
-        renamed = {"right" if k == "x" else "down" if k == "y" else k: v for k, v in values.items()}
-        return super()._places(size, renamed)
-
     def field(
         self,
-        x: Any,
-        y: Any,
+        column: Any,
+        row: Any,
         size: tuple[int, int],
+        /,
         degrees: Any,
         zoom: Any,
         shear: Any,
-        right: Any,
-        down: Any,
+        x: Any,
+        y: Any,
     ) -> tuple[Any, Any]:
         middle_y, middle_x = (size[0] - 1) / 2, (size[1] - 1) / 2
-        x, y = x - middle_x - right * size[1], y - middle_y - down * size[0]
+        column, row = column - middle_x - x * size[1], row - middle_y - y * size[0]
         cos, sin = _turn(degrees)
-        x, y = cos * x - sin * y, sin * x + cos * y
+        column, row = cos * column - sin * row, sin * column + cos * row
         lean_cos, lean_sin = _turn(shear)
-        x = x + y * (lean_sin / lean_cos)
-        return middle_x + x / zoom, middle_y + y / zoom
+        column = column + row * (lean_sin / lean_cos)
+        return middle_x + column / zoom, middle_y + row / zoom
 
 
 @register("perspective")
@@ -141,7 +140,8 @@ class Perspective(_Bordered):
         if not (np.min(turns) > 1e-4 or np.max(turns) < -1e-4):
             raise VgzooError(f"perspective: corners={corners!r} are no convex quadrilateral")
 
-    def field(self, x: Any, y: Any, size: tuple[int, int], amount: Any) -> tuple[Any, Any]:
+    def _map(self, size: tuple[int, int], /, amount: Any) -> tuple:
+        """(a, b, c), (d, e, f), (g, h, i): in the new frame's pixels, of the old frame's places."""
         start = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
         # The square to a quadrilateral in closed form (Heckbert 1989), its adjugate back.
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = (
@@ -154,11 +154,27 @@ class Perspective(_Bordered):
         g, h = (sx * dy2 - dx2 * sy) / det, (dx1 * sy - sx * dy1) / det
         a, b, d, e = x1 - x0 + g * x1, x3 - x0 + h * x3, y1 - y0 + g * y1, y3 - y0 + h * y3
         wide, high = max(size[1] - 1, 1), max(size[0] - 1, 1)
-        x, y = x / wide, y / high
-        u = (e - y0 * h) * x + (x0 * h - b) * y + (b * y0 - x0 * e)
-        v = (y0 * g - d) * x + (a - x0 * g) * y + (x0 * d - a * y0)
-        w = (d * h - e * g) * x + (b * g - a * h) * y + (a * e - b * d)
-        return u / w * wide, v / w * high
+        rows = (
+            (e - y0 * h, x0 * h - b, b * y0 - x0 * e),
+            (y0 * g - d, a - x0 * g, x0 * d - a * y0),
+            (d * h - e * g, b * g - a * h, a * e - b * d),
+        )
+        scales = wide, high, 1.0
+        return tuple(
+            (s * u / wide, s * v / high, s * w) for s, (u, v, w) in zip(scales, rows, strict=True)
+        )
+
+    def field(self, x: Any, y: Any, size: tuple[int, int], /, amount: Any) -> tuple[Any, Any]:
+        u, v, w = (a * x + b * y + c for a, b, c in self._map(size, amount))
+        return u / w, v / w
+
+    def numbers(self, size: tuple[int, int], **values: Any) -> Any:
+        flat = [
+            n[..., 0, 0] if len(getattr(n, "shape", ())) == 4 else n
+            for row in self._map(size, **values)
+            for n in row
+        ]
+        return stacked([n / flat[8] for n in flat[:8]])
 
 
 @register("lens")
@@ -178,7 +194,7 @@ class Lens(_Bordered):
     ) -> None:
         super().__init__(k1=k1, k2=k2, border=border, **kwargs)
 
-    def field(self, x: Any, y: Any, size: tuple[int, int], k1: Any, k2: Any) -> tuple[Any, Any]:
+    def field(self, x: Any, y: Any, size: tuple[int, int], /, k1: Any, k2: Any) -> tuple[Any, Any]:
         middle_y, middle_x = (size[0] - 1) / 2, (size[1] - 1) / 2
         x, y = x - middle_x, y - middle_y
         r2 = (x * x + y * y) / max(middle_x**2 + middle_y**2, 1e-6)
@@ -214,7 +230,7 @@ class Elastic(_Bordered):
         super().__init__(amount=amount, cells=cells, seed=seed, border=border, **kwargs)
         self._knots = random.normal_rows(seed, 0, 1, (2, cells + 3, cells + 3))[0]
 
-    def field(self, x: Any, y: Any, size: tuple[int, int], amount: Any) -> tuple[Any, Any]:
+    def field(self, x: Any, y: Any, size: tuple[int, int], /, amount: Any) -> tuple[Any, Any]:
         down, across = (_splines(n, self.cells) for n in size)
         bend = np.einsum("hi,nij,wj->nhw", down, self._knots, across).astype("float32") * size[0]
         return x + amount * bend[0], y + amount * bend[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -61,6 +62,27 @@ def _within(index: Any, size: int, border: str) -> Any:
     return ops.cast(ops.clip(index, 0, size - 1), "int32")
 
 
+def projected(clip: Any, numbers: Any, border: str) -> Any:
+    """`sample` at the places of a projective map, by TensorFlow's kernel for it, several times as
+    fast; Keras' functions of that name for other backends take affine maps only.
+
+    Args:
+        clip: float32 (B, T, H, W, C).
+        numbers: float32 (b, t, 8), b and t 1 or as the clip's: pixel (x, y) is looked up at
+            ((n0 x + n1 y + n2) / w, (n3 x + n4 y + n5) / w), w = n6 x + n7 y + 1.
+        border: "edge" or "black".
+    """
+    count, frames = ops.shape(clip)[0], ops.shape(clip)[1]
+    numbers = ops.reshape(ops.broadcast_to(numbers, (count, frames, 8)), (-1, 8))
+    pictures = ops.image.affine_transform(
+        ops.reshape(clip, (-1, *clip.shape[2:])),
+        numbers,
+        fill_mode="constant" if border == "black" else "nearest",
+        data_format="channels_last",
+    )
+    return ops.reshape(pictures, (count, frames, *clip.shape[2:]))
+
+
 class Warp(Edit):
     """An edit that says, for each pixel, where in the old frame it is looked up.
 
@@ -69,8 +91,9 @@ class Warp(Edit):
     """
 
     border = "edge"
+    affine = False  # whether `field` is linear in x and y, but for what it adds
 
-    def field(self, x: Any, y: Any, size: tuple[int, int], **values: Any) -> tuple[Any, Any]:
+    def field(self, x: Any, y: Any, size: tuple[int, int], /, **values: Any) -> tuple[Any, Any]:
         """Columns and rows of the old frame.
 
         Args:
@@ -84,16 +107,39 @@ class Warp(Edit):
         """The new frame's height and width."""
         return height, width
 
+    def numbers(self, size: tuple[int, int], **values: Any) -> Any:
+        """The eight of `projected`, float32 (b, t, 8), if the field is projective; else None."""
+        if not self.affine:
+            return None
+        far = np.float32([0, max(size)])
+        blank = np.zeros((2, 2), "float32")
+        # At the origin, far to the right, far down.
+        parts = [
+            part
+            for place in (p + blank for p in self.field(far, far[:, None], size, **values))
+            for part in (
+                (place[..., 0, 1] - place[..., 0, 0]) / max(size),
+                (place[..., 1, 0] - place[..., 0, 0]) / max(size),
+                place[..., 0, 0],
+            )
+        ]
+        return stacked([*parts, 0.0, 0.0])
+
     def _places(self, size: tuple[int, int], values: dict[str, Any]) -> tuple[Any, Any]:
-        flat = {k: v[..., 0] if len(getattr(v, "shape", ())) == 5 else v for k, v in values.items()}
         high, wide = self.new_size(*size)
         across, down = ops.arange(wide, dtype="float32"), ops.arange(high, dtype="float32")[:, None]
-        x, y = self.field(across, down, size, **flat)
+        x, y = self.field(across, down, size, **_flat(values))
         blank = ops.zeros((1, 1, high, wide))
         return x + blank, y + blank
 
     def edit(self, clip: Any, **values: Any) -> Any:
-        x, y = self._places(size_of(self.edit_name, clip), values)
+        size = size_of(self.edit_name, clip)
+        kernel = keras.backend.backend() == "tensorflow" and self.border in ("edge", "black")
+        if kernel and self.new_size(*size) == tuple(size):
+            numbers = self.numbers(size, **_flat(values))
+            if numbers is not None:
+                return projected(clip, numbers, self.border)
+        x, y = self._places(size, values)
         return sample(clip, x, y, self.border)
 
     def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
@@ -107,6 +153,19 @@ class Warp(Edit):
             which = index if len(x) > 1 else 0
             edited.append(cv2.remap(frame, x[which], y[which], cv2.INTER_LINEAR, None, border))
         return np.stack(edited).reshape(len(clip), *x.shape[1:], clip.shape[-1])
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Values (b, t, 1, 1, 1) as (b, t, 1, 1)."""
+    return {k: v[..., 0] if len(getattr(v, "shape", ())) == 5 else v for k, v in values.items()}
+
+
+def stacked(parts: list) -> Any:
+    """Numbers, and tensors () or (b, t), as one tensor (b, t, N)."""
+    tensors = [ops.convert_to_tensor(part, "float32") for part in parts]
+    tensors = [t if len(t.shape) else ops.reshape(t, (1, 1)) for t in tensors]
+    blank = 0.0 * sum(tensors)  # of the shape that all are broadcast to
+    return ops.stack([blank + t for t in tensors], -1)
 
 
 def checked_border(owner: str, border: str) -> str:

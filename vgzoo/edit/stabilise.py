@@ -160,6 +160,7 @@ class Stabilise(Warp):
     """
 
     ranges = {"zoom": (1, 2)}
+    affine = True
 
     def __init__(self, radius: int = 12, zoom: Value = 1.05, **kwargs: Any) -> None:
         whole("stabilise", "radius", radius, 1)
@@ -168,7 +169,7 @@ class Stabilise(Warp):
         super().__init__(radius=radius, zoom=zoom, **kwargs)
 
     def field(
-        self, x: Any, y: Any, size: tuple[int, int], zoom: Any, **jitter: Any
+        self, x: Any, y: Any, size: tuple[int, int], /, zoom: Any, **jitter: Any
     ) -> tuple[Any, Any]:
         middle_y, middle_x = (size[0] - 1) / 2, (size[1] - 1) / 2
         x, y = _moved((x - middle_x) / zoom, (y - middle_y) / zoom, **jitter)
