@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from films import run_python
 
 from vgzoo import cli, edit, video
 from vgzoo.edit.stream import edit_file
@@ -84,15 +85,43 @@ def test_after_an_error_the_old_file_is_there_and_nothing_else(film, tmp_path):
 
 @pytest.mark.skipif(not VIDEOS, reason="VGZOO_DATA holds no videos")
 @pytest.mark.parametrize("path", VIDEOS, ids=lambda path: path.name)
-def test_real_videos_come_through(path, tmp_path, monkeypatch):
-    # Their first frames; the whole of them takes half a minute.
-    monkeypatch.setattr(edit.stream, "open_footage", lambda source: footage)
-    whole = edit.Footage(8, 25.0, lambda: iter([video.read(path, frames=8)]))
-    footage = whole
-    report = edit_file(path, tmp_path / "out.mp4", edit.parse("exposure=0.3 hue=20 vignette"))
-    with av.open(str(path)) as file:
-        assert report["sound"] == len(file.streams.audio)
-    assert video.probe(tmp_path / "out.mp4")["frames"] == 8
+def test_real_videos_come_through_whole(path, tmp_path, capsys):
+    target, before = tmp_path / "out.mp4", video.probe(path)
+    grade = "exposure=0.3 stabilise saturation=1.2 resize=width:320 vignette"
+    code, out, err = run(capsys, str(path), str(target), "--do", grade, "--json")
+    assert code == 0, err
+    after = video.probe(target)
+    assert after["frames"] == before["frames"] == json.loads(out)["frames"]
+    assert after["fps"] == pytest.approx(before["fps"], rel=1e-3)
+    assert after["width"] == 320
+    with av.open(str(path)) as file, av.open(str(target)) as edited:
+        assert len(edited.streams.audio) == len(file.streams.audio)
+        if file.streams.audio:
+            assert packets(target) == packets(path)
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from vgzoo import edit, video
+from vgzoo.edit.stream import edit_file
+
+frame = np.random.default_rng(0).integers(0, 256, (1, 240, 320, 3), "uint8")
+grade = edit.parse("exposure=0.3 blur=1 stabilise=4 speed=0.9")
+for frames in (40, 300):
+    with video.VideoWriter(sys.argv[1] + "/in.mp4", fps=25) as out:
+        for shift in range(frames):
+            out.append(np.roll(frame, shift // 9, 2))
+    edit_file(sys.argv[1] + "/in.mp4", sys.argv[1] + "/out.mp4", grade)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_length(tmp_path):
+    done = run_python(MEMORY, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    short, long = (int(size) for size in done.stdout.split())
+    assert long - short < 30_000  # KiB; 260 frames are 60 MB
 
 
 def run(capsys, *arguments: str) -> tuple[int, str, str]:

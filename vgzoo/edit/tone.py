@@ -49,7 +49,10 @@ class Pointwise(Edit):
             edited = [lut(frame, one) for frame, one in zip(clip, tables, strict=True)]
             return np.stack(edited).reshape(clip.shape)
         if channels not in self._kept:
-            self._kept[channels] = self._tables(1, channels, when)[0]
+            table = self._tables(1, channels, when)[0]
+            # One table for all channels is looked up faster than three that are equal.
+            alike = (table == table[..., :1]).all()
+            self._kept[channels] = table[..., :1].copy() if alike else table
         return lut(clip.reshape(-1, width, channels), self._kept[channels]).reshape(clip.shape)
 
     def _tables(self, frames: int, channels: int, when: When) -> np.ndarray:
