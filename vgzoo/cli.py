@@ -150,7 +150,8 @@ def edit(
 ) -> None:
     """Edit a video of any length, frame by frame in constant memory.
 
-    The sound goes along as it is, unless the edits change the time.
+    The sound goes along: as it is, cut under trim, in another tempo under speed; under other edits
+    of time it is left out.
     """
     if (edits is None) == (do is None):
         raise VgzooError("name the edits: either --edits with a JSON file, or --do 'exposure=0.3'")
