@@ -3,7 +3,8 @@
 arch, kwargs    the model
 dataset, seed   which clips, in which order
 dtype           the Keras dtype policy
-stages          one after the other: {"steps", "frames", "size", "batch_size"}
+stages          one after the other: {"steps", "frames", "size", "batch_size"}, and for the last
+                ones "learning_rate", a number that takes the place of the schedule
 learning_rate   {"peak", "warmup_steps", "final"}: linear warm-up, then a cosine
 ema_momentum    of the weight average that is kept in the end
 epoch_steps     steps between two lines of the log; a checkpoint is written with each
@@ -20,6 +21,7 @@ import json
 from pathlib import Path
 
 import keras
+from keras import ops
 
 from vgzoo import data, models
 from vgzoo.errors import UnknownModelError, VgzooError
@@ -81,10 +83,13 @@ def read(recipe: str | Path) -> tuple[str, dict]:
             f"{content['epoch_steps']}, not {accumulation}; leave it out for none"
         )
     for stage in content["stages"]:
-        if sorted(stage) != sorted(_STAGE) or not all(
-            isinstance(value, int) and value > 0 for value in stage.values()
+        whole = {key: value for key, value in stage.items() if key != "learning_rate"}
+        if sorted(whole) != sorted(_STAGE) or not all(
+            isinstance(value, int) and value > 0 for value in whole.values()
         ):
             raise VgzooError(f"{path}: a stage is whole numbers {', '.join(_STAGE)}, not {stage}")
+        if not isinstance(stage.get("learning_rate", 1e-4), float):
+            raise VgzooError(f"{path}: a stage's learning_rate is a number such as 1e-4: {stage}")
         if stage["steps"] % content["epoch_steps"]:
             raise VgzooError(
                 f"{path}: steps of a stage must be a multiple of epoch_steps="
@@ -134,13 +139,42 @@ def clips(recipe: dict, stage: dict, *, start: int, steps: int, shard: tuple[int
     return data.clips(name, "train", **options)
 
 
+@keras.saving.register_keras_serializable("vgzoo")
+class Schedule(keras.optimizers.schedules.CosineDecay):
+    """A warm-up and a cosine, and behind them constant rates.
+
+    Args:
+        steps: of warm-up and cosine together.
+        tail: (steps, rate) of what comes then.
+        cosine: further arguments of `CosineDecay`.
+    """
+
+    def __init__(self, *, steps: int, tail: list[tuple[int, float]], **cosine):
+        super().__init__(decay_steps=steps - cosine["warmup_steps"], **cosine)
+        self.steps, self.tail = steps, tail
+
+    def __call__(self, step):
+        rate, begin = super().__call__(step), self.steps
+        for steps, constant in self.tail:
+            rate = ops.where(step < begin, rate, constant)
+            begin += steps
+        return rate
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        config.pop("decay_steps")
+        return config | {"steps": self.steps, "tail": self.tail}
+
+
 def optimizer(recipe: dict, model: keras.Model) -> keras.optimizers.Optimizer:
     """The model's own optimizer, with the recipe's schedule and weight average."""
-    rate = recipe["learning_rate"]
+    rate, stages = recipe["learning_rate"], recipe["stages"]
     warmup = rate["warmup_steps"]
-    schedule = keras.optimizers.schedules.CosineDecay(
+    own = [(stage["steps"], stage["learning_rate"]) for stage in stages if "learning_rate" in stage]
+    schedule = Schedule(
+        steps=total_steps(recipe) - sum(steps for steps, _ in own),
+        tail=own,
         initial_learning_rate=0.0 if warmup else rate["peak"],
-        decay_steps=total_steps(recipe) - warmup,
         alpha=rate["final"] / rate["peak"],
         warmup_target=rate["peak"] if warmup else None,
         warmup_steps=warmup,
