@@ -248,6 +248,24 @@ def test_the_schedule_warms_up_and_falls(recipe):
     assert float(rate(40)) == pytest.approx(5e-5)
 
 
+def test_last_stages_may_have_a_rate_of_their_own(recipe):
+    before = recipes.optimizer(RECIPE, vgzoo.models.build("r3gan", **RECIPE["kwargs"]))
+    own = [RECIPE["stages"][-1] | {"steps": 10, "learning_rate": rate} for rate in (3e-4, 1e-4)]
+    change(recipe, stages=[*RECIPE["stages"], *own])
+    _, content = recipes.read(recipe)
+    rate = recipes.optimizer(content, vgzoo.models.build("r3gan", **RECIPE["kwargs"]))
+    rate, before = rate._learning_rate, before._learning_rate
+    for step in (0, 1, 20, 39):
+        assert float(rate(step)) == pytest.approx(float(before(step)))
+    assert [float(rate(step)) for step in (40, 49)] == pytest.approx([3e-4, 3e-4])
+    assert [float(rate(step)) for step in (50, 59, 99)] == pytest.approx([1e-4] * 3)
+    again = type(rate).from_config(json.loads(json.dumps(rate.get_config())))
+    assert float(again(45)) == pytest.approx(3e-4)
+    change(recipe, stages=[RECIPE["stages"][0] | {"learning_rate": "low"}])
+    with pytest.raises(VgzooError, match="a number such as 1e-4"):
+        recipes.read(recipe)
+
+
 def test_accumulated_gradients_take_the_step_of_a_larger_batch(recipe):
     """Two batches of four move the weights as one of eight, and only with the second."""
     change(recipe, gradient_accumulation_steps=2, learning_rate=RECIPE["learning_rate"] | FLAT)
