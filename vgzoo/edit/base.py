@@ -12,8 +12,10 @@ what it does well.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -84,11 +86,11 @@ def levels(x: Any) -> Any:
     return ops.cast(x * 255.0 + 0.5001, "uint8")
 
 
-class Edit(keras.layers.Layer):
+class Edit(keras.layers.Layer, abc.ABC):
     """The base of all edits.
 
     A subclass names its numeric parameters and their ranges in `ranges`, hands its arguments to
-    this constructor, which checks and keeps them, and writes `edit`.
+    this constructor, which checks and keeps them, and writes `run`; most are a `Formula`.
 
     Attributes:
         ranges: numeric parameters, each a number, one number a frame, or `Keyframes`.
@@ -112,16 +114,16 @@ class Edit(keras.layers.Layer):
         for name, value in settings.items():
             if name in self.ranges:
                 value = checked(self.edit_name, name, value, *self.ranges[name])
+            if isinstance(value, Path):  # edit lists hold text
+                value = str(value)
             setattr(self, name, value)
 
-    def edit(self, clip: Any, **values: Any) -> Any:
-        """The edit itself: float32 (B, T, H, W, C) in [0, 1] to the same; it is clipped after."""
-        raise NotImplementedError(f"{type(self).__name__} has no formula: write its edit()")
-
+    @abc.abstractmethod
     def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
-        """`edit` with the values of these frames, except where `values` holds others."""
-        given = self.values(clip.shape[1], when)
-        return ops.clip(self.edit(clip, **(given | values)), 0.0, 1.0)
+        """The edit itself: float32 (B, T, H, W, C) in [0, 1] to the same, a window of a clip.
+
+        Where `values` holds a numeric parameter, it counts instead of the edit's own.
+        """
 
     def values(self, frames: int | None, when: When) -> dict[str, Any]:
         """The numeric parameters over a window: floats, or float32 (1, frames, 1, 1, 1)."""
@@ -263,7 +265,19 @@ def _plain(value: Any) -> Any:
     return value.to_dict() if isinstance(value, Edit) else value
 
 
-class Measured(Edit):
+class Formula(Edit):
+    """An edit that is a formula of the clip and of the numbers of each frame."""
+
+    @abc.abstractmethod
+    def edit(self, clip: Any, **values: Any) -> Any:
+        """float32 (B, T, H, W, C) in [0, 1] to the same; what goes beyond is cut off after it."""
+
+    def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
+        given = self.values(clip.shape[1], when)
+        return ops.clip(self.edit(clip, **(given | values)), 0.0, 1.0)
+
+
+class Measured(Formula):
     """An edit that looks at the whole clip before it changes a frame: no frame is then treated
     otherwise than its neighbours.
 
@@ -271,13 +285,14 @@ class Measured(Edit):
     a pass of its own, and `edit` with the sums (B, K) as its second argument, `measured`.
     """
 
+    @abc.abstractmethod
     def measure(self, clip: Any) -> Any:
         """float32 (B, T, H, W, C) to (B, K): K sums over all frames."""
-        raise NotImplementedError(f"{type(self).__name__} measures nothing: write its measure()")
 
     def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
-        given = {"measured": self.measure(clip)} | self.values(clip.shape[1], when) | values
-        return ops.clip(self.edit(clip, **given), 0.0, 1.0)
+        if "measured" not in values:
+            values["measured"] = self.measure(clip)
+        return super().run(clip, when, **values)
 
     def stream(self, footage: Footage) -> Footage:
         def chunks() -> Iterator[np.ndarray]:

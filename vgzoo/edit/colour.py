@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, Measured, When, opencv
+from vgzoo.edit.base import WHOLE, Formula, Measured, When, opencv
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
 from vgzoo.edit.tone import Pointwise, from_linear, to_linear
@@ -35,12 +36,12 @@ def luma(clip: Any) -> Any:
     return sum(LUMA[c] * clip[..., c : c + 1] for c in range(3))
 
 
-class Mix(Edit):
+class Mix(Formula):
     """An edit that is a 3×3 matrix on (R, G, B). Grey clips, which have no colour, stay."""
 
+    @abc.abstractmethod
     def weights(self, **values: Any) -> list[tuple[Any, np.ndarray]]:
         """The matrix as a sum of numbers times constant matrices."""
-        raise NotImplementedError(f"{type(self).__name__} mixes nothing: write its weights()")
 
     def edit(self, clip: Any, **values: Any) -> Any:
         if clip.shape[-1] == 1:
@@ -139,7 +140,7 @@ class Sepia(Mix):
 
 
 @register("vibrance")
-class Vibrance(Edit):
+class Vibrance(Formula):
     """Saturation that leaves alone what is saturated already.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,15 +63,30 @@ class Overlay(Over):
         mode: str = "normal",
         **kwargs: Any,
     ) -> None:
-        source = str(source) if isinstance(source, Path) else source
         super().__init__(source=source, opacity=opacity, x=x, y=y, mode=mode, **kwargs)
         if mode not in MODES:
             raise VgzooError(f"overlay: no mode {mode!r}; {near(str(mode), MODES)}")
         self._layer, self._alpha = pictures("overlay", source)
 
 
+class _Small(Over):
+    """Something that lies over the frame in another size than it came."""
+
+    mode = "normal"
+
+    def __init__(self, source: Any, size: float, **settings: Any) -> None:
+        super().__init__(source=source, size=size, **settings)
+        number(self.edit_name, "size", size, 0.01, 1)
+        self._layer, self._alpha = pictures(self.edit_name, source)
+
+    def _fitted(
+        self, layer: np.ndarray, alpha: np.ndarray, height: int, width: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return scaled(layer, alpha, self.size * height, width)
+
+
 @register("picture_in_picture")
-class PictureInPicture(Over):
+class PictureInPicture(_Small):
     """Another picture or clip, small, over the frame.
 
     Args:
@@ -80,8 +94,6 @@ class PictureInPicture(Over):
         size: 0.01 to 1, its height in heights of the frame; it is made narrower where it must.
         opacity, x, y: as in `Overlay`.
     """
-
-    mode = "normal"
 
     def __init__(
         self,
@@ -92,19 +104,11 @@ class PictureInPicture(Over):
         y: Value = 0.95,
         **kwargs: Any,
     ) -> None:
-        source = str(source) if isinstance(source, Path) else source
-        super().__init__(source=source, size=size, opacity=opacity, x=x, y=y, **kwargs)
-        number("picture_in_picture", "size", size, 0.01, 1)
-        self._layer, self._alpha = pictures("picture_in_picture", source)
-
-    def _fitted(
-        self, layer: np.ndarray, alpha: np.ndarray, height: int, width: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return scaled(layer, alpha, self.size * height, width)
+        super().__init__(source, size, opacity=opacity, x=x, y=y, **kwargs)
 
 
 @register("watermark")
-class Watermark(Over):
+class Watermark(_Small):
     """A mark, faint, in a corner of the frame.
 
     Args:
@@ -115,8 +119,7 @@ class Watermark(Over):
         margin: 0 to 0.4, from the borders, in heights of the frame.
     """
 
-    ranges = {"opacity": (0, 1)}
-    mode = "normal"
+    ranges = {"opacity": (0, 1), "margin": (0, 0.4)}
 
     def __init__(
         self,
@@ -124,32 +127,17 @@ class Watermark(Over):
         size: float = 0.12,
         opacity: Value = 0.35,
         corner: str = "bottom-right",
-        margin: float = 0.03,
+        margin: Value = 0.03,
         **kwargs: Any,
     ) -> None:
-        source = str(source) if isinstance(source, Path) else source
-        super().__init__(
-            source=source, size=size, opacity=opacity, corner=corner, margin=margin, **kwargs
-        )
-        number("watermark", "size", size, 0.01, 1)
-        number("watermark", "margin", margin, 0, 0.4)
         if corner not in _CORNERS:
             raise VgzooError(f"watermark: corner={corner!r} came; {near(str(corner), _CORNERS)}")
-        self._layer, self._alpha = pictures("watermark", source)
+        super().__init__(source, size, opacity=opacity, corner=corner, margin=margin, **kwargs)
 
-    def edit(self, clip: Any, opacity: Any, layer: np.ndarray, alpha: np.ndarray) -> Any:
-        height, width = size_of("watermark", clip)
-        layer, alpha = scaled(layer, alpha, self.size * height, width)
-        top, left = _CORNERS[self.corner]
-        y = self._share(height - layer.shape[1], self.margin * height, top)
-        x = self._share(width - layer.shape[2], self.margin * height, left)
-        return super().edit(clip, opacity, x, y, layer, alpha)
-
-    @staticmethod
-    def _share(room: int, gap: float, first: bool) -> float:
-        """Where in the room that is left: a gap from its beginning, or from its end."""
-        share = min(1.0, gap / max(room, 1))
-        return share if first else 1.0 - share
+    def _place(self, rooms: tuple[int, int], height: int, margin: Any) -> tuple[Any, Any]:
+        gaps = (ops.minimum(margin * height, float(room)) for room in rooms)
+        ends = zip(rooms, gaps, _CORNERS[self.corner], strict=True)
+        return tuple(gap if first else room - gap for room, gap, first in ends)
 
 
 @register("text")
@@ -215,7 +203,6 @@ class SideBySide(Edit):
     """
 
     def __init__(self, source: Any, below: bool = False, **kwargs: Any) -> None:
-        source = str(source) if isinstance(source, Path) else source
         super().__init__(source=source, below=bool(below), **kwargs)
         self._other = pictures("side_by_side", source)[0]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from vgzoo.edit.base import Edit
+from vgzoo.edit.base import Formula
 from vgzoo.edit.filters import reach
 from vgzoo.edit.frame import resized, whole
 from vgzoo.edit.kernels import gaussian
@@ -16,7 +16,7 @@ from vgzoo.edit.sampling import sample, size_of
 
 
 @register("pixelate")
-class Pixelate(Edit):
+class Pixelate(Formula):
     """Squares of one colour, the mean of what lies under them.
 
     Args:
@@ -33,7 +33,7 @@ class Pixelate(Edit):
 
 
 @register("bloom")
-class Bloom(Edit):
+class Bloom(Formula):
     """Light that spills over from what is bright, by the "screen" blend.
 
     Args:
@@ -56,7 +56,7 @@ class Bloom(Edit):
 
 
 @register("chromatic_aberration")
-class ChromaticAberration(Edit):
+class ChromaticAberration(Formula):
     """Red drawn larger and blue smaller around the middle, as cheap lenses do.
 
     Args:
@@ -76,7 +76,7 @@ class ChromaticAberration(Edit):
 
 
 @register("radial_blur")
-class RadialBlur(Edit):
+class RadialBlur(Formula):
     """The mean of the frame at several sizes: a rush towards the middle.
 
     Args:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, When, opencv
+from vgzoo.edit.base import WHOLE, Formula, When, opencv
 from vgzoo.edit.frame import whole
 from vgzoo.edit.kernels import bordered, gaussian, shifted, weighted
 from vgzoo.edit.keyframes import Keyframes, Value
@@ -33,12 +34,12 @@ def each(clip: np.ndarray, values: dict[str, Any]) -> list[tuple[np.ndarray, dic
     return [(f, {k: float(v[i]) for k, v in series.items()}) for i, f in enumerate(clip)]
 
 
-class Framewise(Edit):
+class Framewise(Formula):
     """An edit that OpenCV does to one frame of a file at a time."""
 
+    @abc.abstractmethod
     def on_frame(self, cv2: Any, frame: np.ndarray, **values: float) -> np.ndarray:
         """uint8 (H, W, C) to the same; a grey one may come back as (H, W)."""
-        raise NotImplementedError(f"{type(self).__name__} has no filter: write its on_frame()")
 
     def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
         cv2, values = opencv(), self.values(len(clip), when)

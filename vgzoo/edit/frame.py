@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, When, opencv
+from vgzoo.edit.base import WHOLE, Formula, When, opencv
 from vgzoo.edit.look import colour
 from vgzoo.edit.registry import register
 from vgzoo.edit.sampling import size_of
@@ -30,7 +30,7 @@ def number(owner: str, name: str, value: Any, low: float, high: float) -> float:
 
 
 @register("crop")
-class Crop(Edit):
+class Crop(Formula):
     """Cuts a part out of every frame.
 
     Args:
@@ -73,7 +73,7 @@ class Crop(Edit):
 
 
 @register("pad")
-class Pad(Edit):
+class Pad(Formula):
     """Adds rows and columns.
 
     Args:
@@ -191,7 +191,7 @@ def host_resized(clip: np.ndarray, size: tuple[int, int], method: str) -> np.nda
 
 
 @register("resize")
-class Resize(Edit):
+class Resize(Formula):
     """Another size.
 
     Args:
@@ -228,7 +228,7 @@ class Resize(Edit):
 
 
 @register("letterbox")
-class Letterbox(Edit):
+class Letterbox(Formula):
     """Another size at the same aspect, with bars where the frame does not reach.
 
     Args:
@@ -259,7 +259,7 @@ class Letterbox(Edit):
 
 
 @register("flip")
-class Flip(Edit):
+class Flip(Formula):
     """The mirror image.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, Measured, When, opencv
+from vgzoo.edit.base import WHOLE, Formula, Measured, When, opencv
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
@@ -84,7 +84,7 @@ _WEIGHTS = (0.299, 0.587, 0.114)
 
 
 @register("clahe")
-class Clahe(Edit):
+class Clahe(Formula):
     """Contrast limited adaptive histogram equalization of the luma (BT.601), frame by frame.
 
     K. Zuiderveld, "Contrast limited adaptive histogram equalization" (1994), in OpenCV's variant.

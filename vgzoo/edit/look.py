@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from vgzoo import random
-from vgzoo.edit.base import WHOLE, Edit, When
+from vgzoo.edit.base import WHOLE, Formula, When
 from vgzoo.edit.colour import TO_YCC, luma
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
@@ -18,7 +18,7 @@ _BANK = 256  # pixels of a side of the noise that grain is cut from
 
 
 @register("vignette")
-class Vignette(Edit):
+class Vignette(Formula):
     """Darkens towards the corners.
 
     Args:
@@ -45,7 +45,7 @@ class Vignette(Edit):
 
 
 @register("grain")
-class Grain(Edit):
+class Grain(Formula):
     """Film grain: noise that is strongest in the middle tones, another in each frame.
 
     Grain of a frame depends on the seed and the frame's number, so a clip is the same whatever
@@ -85,7 +85,7 @@ class Grain(Edit):
 
 
 @register("chroma_key")
-class ChromaKey(Edit):
+class ChromaKey(Formula):
     """Takes one colour out and shows another behind it.
 
     Args:

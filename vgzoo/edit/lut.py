@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, When
+from vgzoo.edit.base import WHOLE, Formula, When
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
@@ -68,7 +68,7 @@ def read_cube(path: str | Path) -> Cube:
 
 
 @register("lut")
-class Lut(Edit):
+class Lut(Formula):
     """Grades by a `.cube` table, as film looks are shared.
 
     Args:

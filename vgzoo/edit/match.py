@@ -89,8 +89,6 @@ class _Match(Measured):
     ranges = {"amount": (0, 1)}
 
     def __init__(self, reference: Any, amount: Value = 1.0, **settings: Any) -> None:
-        if isinstance(reference, Path):
-            reference = str(reference)
         clip = _reference(self.edit_name, reference)
         if clip.shape[-1] not in self.channels:
             clip = clip.repeat(3, -1)

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from vgzoo import video
-from vgzoo.edit.base import WHOLE, Edit, When
+from vgzoo.edit.base import WHOLE, Formula, When
 from vgzoo.edit.sampling import sample, size_of
 from vgzoo.errors import VgzooError
 
@@ -32,7 +32,7 @@ MODES = {
 }
 
 
-class Over(Edit):
+class Over(Formula):
     """What lies over the frame: `_layer` float32 (t, h, w, C), `_alpha` (t, h, w, 1)."""
 
     ranges = {"opacity": (0, 1), "x": (0, 1), "y": (0, 1)}
@@ -51,7 +51,7 @@ class Over(Edit):
         return super().run(clip, when, layer=self._layer[which], alpha=self._alpha[which], **values)
 
     def edit(
-        self, clip: Any, opacity: Any, x: Any, y: Any, layer: np.ndarray, alpha: np.ndarray
+        self, clip: Any, opacity: Any, layer: np.ndarray, alpha: np.ndarray, **place: Any
     ) -> Any:
         height, width = size_of(self.edit_name, clip)
         layer, alpha = self._fitted(layer, alpha, height, width)
@@ -59,9 +59,9 @@ class Over(Edit):
             layer = (layer @ np.float32([0.2126, 0.7152, 0.0722]))[..., None]
         high, wide = layer.shape[1:3]
         # Whole pixels, so that what stands still is as sharp as it came.
-        down = ops.round(ops.convert_to_tensor(y, "float32") * (height - high))
-        right = ops.round(ops.convert_to_tensor(x, "float32") * (width - wide))
-        down, right = (p[..., 0] if len(p.shape) == 5 else p for p in (down, right))
+        places = self._place((height - high, width - wide), height, **place)
+        places = (ops.round(ops.convert_to_tensor(p, "float32")) for p in places)
+        down, right = (p[..., 0] if len(p.shape) == 5 else p for p in places)
         rows = ops.arange(height, dtype="float32")[:, None] - down
         columns = ops.arange(width, dtype="float32") - right
         blank = ops.zeros((1, 1, height, width))
@@ -83,10 +83,14 @@ class Over(Edit):
             )
         return layer, alpha
 
+    def _place(self, rooms: tuple[int, int], height: int, **place: Any) -> tuple[Any, Any]:
+        """Its first row and column, where `rooms` rows and columns of the frame are left over."""
+        return place["y"] * rooms[0], place["x"] * rooms[1]
+
 
 def pictures(owner: str, source: Any) -> tuple[np.ndarray, np.ndarray]:
     """A file or an array as colours and alpha, float32 (t, h, w, C) and (t, h, w, 1) in [0, 1]."""
-    if isinstance(source, str):
+    if isinstance(source, str | Path):
         if Path(source).suffix.lower() == ".png" and Path(source).is_file():
             from PIL import Image
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, When, opencv
+from vgzoo.edit.base import WHOLE, Formula, When, opencv
 from vgzoo.errors import VgzooError
 
 BORDERS = ("edge", "black", "reflect", "wrap")
@@ -83,7 +84,7 @@ def projected(clip: Any, numbers: Any, border: str) -> Any:
     return ops.reshape(pictures, (count, frames, *clip.shape[2:]))
 
 
-class Warp(Edit):
+class Warp(Formula):
     """An edit that says, for each pixel, where in the old frame it is looked up.
 
     On files OpenCV looks up, which counts in 32nds of a pixel: across an edge from black to white
@@ -93,6 +94,7 @@ class Warp(Edit):
     border = "edge"
     affine = False  # whether `field` is linear in x and y, but for what it adds
 
+    @abc.abstractmethod
     def field(self, x: Any, y: Any, size: tuple[int, int], /, **values: Any) -> tuple[Any, Any]:
         """Columns and rows of the old frame.
 
@@ -101,7 +103,6 @@ class Warp(Edit):
             size: the old one's height and width.
             **values: floats, or (b, t, 1, 1).
         """
-        raise NotImplementedError(f"{type(self).__name__} looks nowhere: write its field()")
 
     def new_size(self, height: int, width: int) -> tuple[int, int]:
         """The new frame's height and width."""

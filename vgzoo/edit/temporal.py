@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import Edit
+from vgzoo.edit.base import Formula
 from vgzoo.edit.colour import luma
 from vgzoo.edit.frame import whole
 from vgzoo.edit.keyframes import Value
@@ -28,7 +28,7 @@ def neighbours(owner: str, clip: Any, radius: int) -> list[Any]:
     return around
 
 
-class _Temporal(Edit):
+class _Temporal(Formula):
     def __init__(self, radius: int, **settings: Any) -> None:
         super().__init__(radius=whole(self.edit_name, "radius", radius, 1), **settings)
         if radius > 60:

@@ -8,6 +8,7 @@ refused before it begins.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -51,9 +52,9 @@ class Retime(Edit):
 
     keeps_time = False
 
+    @abc.abstractmethod
     def plan(self, total: int, fps: float | None) -> Plan:
         """Which frames of `total` the new clip has."""
-        raise NotImplementedError(f"{type(self).__name__} has no plan: write its plan()")
 
     def new_fps(self, fps: float) -> float:
         """Frames a second of the new clip."""

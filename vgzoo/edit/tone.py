@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, When, levels, opencv
+from vgzoo.edit.base import WHOLE, Formula, When, levels, opencv
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
@@ -33,7 +33,7 @@ def from_linear(x: Any) -> Any:
     return ops.where(x <= 0.0031308, x * 12.92, high)
 
 
-class Pointwise(Edit):
+class Pointwise(Formula):
     """An edit in which a level's result depends on the level and its channel alone."""
 
     def __init__(self, **settings: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +26,9 @@ class _Transition(Edit):
     keeps_time = False
 
     def __init__(self, source: Any, frames: int, **settings: Any) -> None:
-        source = str(source) if isinstance(source, Path) else source
         whole(self.edit_name, "frames", frames)
         super().__init__(source=source, frames=frames, **settings)
-        if isinstance(source, str):
+        if isinstance(source, str | Path):
             found = video.probe(source)
             self._length = found["frames"]
             self._shape = (found["height"], found["width"], found["channels"])
@@ -39,9 +39,9 @@ class _Transition(Edit):
                 raise VgzooError(f"{self.edit_name}: a batch came as source; wanted one clip")
             self._length, self._shape = len(self._clip), self._clip.shape[1:]
 
+    @abc.abstractmethod
     def share(self, height: int, width: int) -> np.ndarray:
         """How much is seen of the new clip, float32 (frames, H or 1, W or 1, 1)."""
-        raise NotImplementedError(f"{type(self).__name__} shows nothing: write its share()")
 
     def _second(self) -> Iterator[np.ndarray]:
         """The second clip, frame by frame."""

@@ -1,5 +1,6 @@
 """What the metrics share: float64 sums on the host, and what comes in checked."""
 
+import abc
 from typing import Any, ClassVar
 
 import keras
@@ -56,7 +57,7 @@ class MeanMetric(HostMetric):
         return self.total / self.count
 
 
-class FrameMetric(MeanMetric):
+class FrameMetric(MeanMetric, abc.ABC):
     """A figure for each pair of frames; its mean over all frames is the result.
 
     A subclass writes `frame_values`.
@@ -78,9 +79,9 @@ class FrameMetric(MeanMetric):
         values = self.frame_values(*clip_pair(real, generated))
         self.add(values.sum(), values.size)
 
+    @abc.abstractmethod
     def frame_values(self, real: np.ndarray, generated: np.ndarray) -> np.ndarray:
         """float64 `(B, T, H, W, C)` in [0, 1], twice → one figure a frame, `(B, T)`."""
-        raise NotImplementedError(f"{type(self).__name__} has no figure for a frame")
 
 
 def unit_clips(clips: Any) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Sets of features, real and generated, from which distances between distributions are taken."""
 
+import abc
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -44,7 +45,7 @@ class Moments:
         return self.mean, self.scatter / (self.count - 1)
 
 
-class FeatureMetric(HostMetric):
+class FeatureMetric(HostMetric, abc.ABC):
     """A metric between a set of real features and a set of generated ones.
 
     Its state is NumPy, one `keep` for each set; a subclass writes `distance`.
@@ -104,9 +105,9 @@ class FeatureMetric(HostMetric):
             )
         return self.distance()
 
+    @abc.abstractmethod
     def distance(self) -> float | dict[str, float]:
         """The figure, both sets being large enough."""
-        raise NotImplementedError(f"{type(self).__name__} has no distance")
 
 
 def _checked(name: str, rows: Any, width: int | None) -> np.ndarray:
