@@ -10,6 +10,8 @@ import statistics
 import time
 from collections.abc import Callable
 
+_REST = 0.05  # seconds in which the threads of the last one cease to spin
+
 
 def sides(**kinds: tuple) -> dict[str, Callable]:
     """Starts the sides.
@@ -52,6 +54,7 @@ def median_seconds(tell: dict[str, Callable], messages: dict[str, tuple], repeat
     times = {side: [] for side in messages}
     for repeat in range(-2, repeats):
         for side, message in messages.items():
+            time.sleep(_REST)
             seconds, _ = tell[side](*message)
             if repeat >= 0:
                 times[side].append(seconds)

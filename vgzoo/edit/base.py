@@ -13,7 +13,7 @@ what it does well.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from vgzoo.edit.fusing import fused
 from vgzoo.edit.keyframes import Keyframes, checked
 from vgzoo.errors import VgzooError
 
@@ -97,6 +98,7 @@ class Edit(keras.layers.Layer, abc.ABC):
         channels: the numbers of channels it takes.
         context: frames that it sees before and behind each frame.
         keeps_time: whether frame i of what comes out is frame i of what went in.
+        fuses: whether it is of those that XLA makes faster on a CPU.
         open_ended: whether it takes parameters beyond those of its constructor.
     """
 
@@ -104,6 +106,7 @@ class Edit(keras.layers.Layer, abc.ABC):
     channels: tuple[int, ...] = (1, 3)
     context = 0
     keeps_time = True
+    fuses = True
     open_ended = False
     edit_name = ""
 
@@ -173,17 +176,32 @@ class Edit(keras.layers.Layer, abc.ABC):
     ) -> Any:
         """Edits a clip, or a window of one that starts at frame `start` of `total`."""
         self.check(clip.shape, keras.backend.standardize_dtype(clip.dtype))
-        return self.framed(clip, lambda x: self.run(x, When(start, total, fps)))
+
+        def edited(clip: Any) -> Any:
+            return self.framed(clip, lambda x: self.run(x, When(start, total, fps)))
+
+        return fused(edited, clip, key=self.constant) if self.fuses else edited(clip)
+
+    @property
+    def constant(self) -> Hashable:
+        """What stands for this edit, if it does the same to any frame of any clip; else None."""
+        return None
 
     def framed(self, clip: Any, run: Callable[[Any], Any]) -> Any:
         """`run` between the type and rank that came and float32 (B, T, H, W, C)."""
         dtype = keras.backend.standardize_dtype(clip.dtype)
         single = len(clip.shape) == 4
-        x = ops.cast(clip, "float32")
-        x = ops.expand_dims(x, 0) if single else x
-        x = run(x / 255.0 if dtype == "uint8" else x)
-        x = ops.squeeze(x, 0) if single else x
-        return levels(x) if dtype == "uint8" else ops.cast(x, dtype)
+
+        def into(clip: Any) -> Any:
+            x = ops.cast(clip, "float32")
+            x = ops.expand_dims(x, 0) if single else x
+            return x / 255.0 if dtype == "uint8" else x
+
+        def out_of(x: Any) -> Any:
+            x = ops.squeeze(x, 0) if single else x
+            return levels(x) if dtype == "uint8" else ops.cast(x, dtype)
+
+        return fused(out_of, run(fused(into, clip)))
 
     def check(self, shape: tuple, dtype: str) -> None:
         """Raises VgzooError for what is no clip that this edit takes."""
@@ -265,6 +283,10 @@ def _plain(value: Any) -> Any:
     return value.to_dict() if isinstance(value, Edit) else value
 
 
+def _within_bounds(clip: Any) -> Any:
+    return ops.clip(clip, 0.0, 1.0)
+
+
 class Formula(Edit):
     """An edit that is a formula of the clip and of the numbers of each frame."""
 
@@ -274,7 +296,13 @@ class Formula(Edit):
 
     def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
         given = self.values(clip.shape[1], when)
-        return ops.clip(self.edit(clip, **(given | values)), 0.0, 1.0)
+        return fused(_within_bounds, self.edit(clip, **(given | values)))
+
+    @property
+    def constant(self) -> Hashable:
+        numbers = tuple(getattr(self, name) for name in self.ranges)
+        same = type(self).run is Formula.run and all(isinstance(n, float) for n in numbers)
+        return (self, numbers) if same else None
 
 
 class Measured(Formula):

@@ -24,7 +24,6 @@ class ZoomPan(Warp):
     """
 
     ranges = {"zoom": (1, 100), "x": (0, 1), "y": (0, 1)}
-    affine = True
 
     def __init__(self, zoom: Value = 1.0, x: Value = 0.5, y: Value = 0.5, **kwargs: Any) -> None:
         super().__init__(zoom=zoom, x=x, y=y, **kwargs)

@@ -202,12 +202,14 @@ class SideBySide(Edit):
         below: whether it lies below.
     """
 
+    fuses = False  # as what lies over a frame
+
     def __init__(self, source: Any, below: bool = False, **kwargs: Any) -> None:
         super().__init__(source=source, below=bool(below), **kwargs)
         self._other = pictures("side_by_side", source)[0]
 
     def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
-        frames, (height, width) = clip.shape[1], size_of("side_by_side", clip)
+        frames, (height, width) = clip.shape[1], size_of("side_by_side", clip.shape)
         if frames is None:
             raise VgzooError("side_by_side: the clip's length is unknown; fix it with set_shape")
         which = np.arange(when.start, when.start + frames) % len(self._other)

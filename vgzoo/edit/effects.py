@@ -23,11 +23,13 @@ class Pixelate(Formula):
         size: 1 to 1000 pixels, about, of a side: the squares fill the frame evenly.
     """
 
+    fuses = False
+
     def __init__(self, size: int = 8, **kwargs: Any) -> None:
         super().__init__(size=whole("pixelate", "size", size, 1), **kwargs)
 
     def edit(self, clip: Any) -> Any:
-        height, width = size_of("pixelate", clip)
+        height, width = size_of("pixelate", clip.shape)
         few = tuple(max(1, round(n / self.size)) for n in (height, width))
         return resized(resized(clip, few, "area"), (height, width), "nearest")
 
@@ -43,6 +45,7 @@ class Bloom(Formula):
     """
 
     ranges = {"amount": (0, 5), "threshold": (0, 0.99), "sigma": (0.1, 100)}
+    fuses = False
 
     def __init__(
         self, amount: Value = 0.5, threshold: Value = 0.7, sigma: Value = 4.0, **kwargs: Any
@@ -100,7 +103,7 @@ def zoomed(clip: Any, zoom: Any) -> Any:
     """A clip (B, T, H, W, C) enlarged around its middle; `zoom` a number or (b, t, 1, 1, 1)."""
     zoom = zoom[..., 0] if len(getattr(zoom, "shape", ())) == 5 else zoom
     places = []
-    for size in size_of("zoom", clip):
+    for size in size_of("zoom", clip.shape):
         middle = (size - 1) / 2
         places.append((ops.arange(size, dtype="float32") - middle, middle))
     (y, middle_y), (x, middle_x) = places

@@ -35,7 +35,9 @@ def each(clip: np.ndarray, values: dict[str, Any]) -> list[tuple[np.ndarray, dic
 
 
 class Framewise(Formula):
-    """An edit that OpenCV does to one frame of a file at a time."""
+    """An edit that OpenCV does to one frame of a file at a time, most of them convolutions."""
+
+    fuses = False
 
     @abc.abstractmethod
     def on_frame(self, cv2: Any, frame: np.ndarray, **values: float) -> np.ndarray:
@@ -100,6 +102,7 @@ class Median(Framewise):
     def __init__(self, radius: int = 1, **kwargs: Any) -> None:
         whole("median", "radius", radius)
         super().__init__(radius=min(radius, 3), **kwargs)
+        self.fuses = self.radius < 2  # larger ones sort
 
     def edit(self, clip: Any) -> Any:
         r = self.radius
@@ -151,6 +154,7 @@ class Bilateral(Framewise):
     """
 
     ranges = {"sigma": (0.1, 20), "tone": (0.001, 1)}
+    fuses = True
 
     def __init__(
         self, sigma: Value = 2.0, tone: Value = 0.1, radius: int = 3, **kwargs: Any

@@ -11,7 +11,7 @@ from keras import ops
 from vgzoo.edit.base import WHOLE, Formula, When, opencv
 from vgzoo.edit.look import colour
 from vgzoo.edit.registry import register
-from vgzoo.edit.sampling import size_of
+from vgzoo.edit.sampling import sample, size_of
 from vgzoo.errors import VgzooError
 
 
@@ -55,7 +55,7 @@ class Crop(Formula):
                 whole("crop", name, getattr(self, name), least)
 
     def _part(self, clip: Any) -> Any:
-        high, wide = size_of("crop", clip)
+        high, wide = size_of("crop", clip.shape)
         bottom = high if self.height is None else self.top + self.height
         right = wide if self.width is None else self.left + self.width
         if not self.top < bottom <= high or not self.left < right <= wide:
@@ -165,19 +165,22 @@ def _method(method: str, old: tuple[int, int], new: tuple[int, int]) -> str:
 
 
 def resized(clip: Any, size: tuple[int, int], method: str) -> Any:
-    """A tensor (B, T, H, W, C) at another size; but for bilinear, two products with matrices."""
+    """A tensor (B, T, H, W, C) at another size: looked up for bilinear, else by two matrices."""
     height, width, channels = clip.shape[2:]
     method = _method(method, (height, width), size)
     if (height, width) == tuple(size):
         return clip
     if method == "linear":
-        flat = ops.reshape(clip, (-1, height, width, channels))
-        flat = ops.image.resize(flat, size, "bilinear", data_format="channels_last")
-    else:
-        down, across = _weights(height, size[0], method), _weights(width, size[1], method)
-        flat = ops.matmul(down, ops.reshape(clip, (-1, height, width * channels)))
-        flat = ops.reshape(flat, (-1, size[0], width, channels))
-        flat = ops.einsum("pw,nowc->nopc", across, flat)
+        y, x = (
+            (np.arange(new) + 0.5) * (old / new) - 0.5
+            for old, new in zip((height, width), size, strict=True)
+        )
+        x, y = x.astype("float32")[None, None, None], y.astype("float32")[None, None, :, None]
+        return sample(clip, ops.convert_to_tensor(x), ops.convert_to_tensor(y))
+    down, across = _weights(height, size[0], method), _weights(width, size[1], method)
+    flat = ops.matmul(down, ops.reshape(clip, (-1, height, width * channels)))
+    flat = ops.reshape(flat, (-1, size[0], width, channels))
+    flat = ops.einsum("pw,nowc->nopc", across, flat)
     return ops.reshape(flat, (ops.shape(clip)[0], ops.shape(clip)[1], *size, channels))
 
 
@@ -215,13 +218,14 @@ class Resize(Formula):
                 whole("resize", name, getattr(self, name), 1)
         if method not in _METHODS:
             raise VgzooError(f"resize: method={method!r} came; wanted {', '.join(_METHODS)}")
+        self.fuses = method == "linear"  # the others multiply matrices
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
         high = self.height or max(1, round(height * self.width / width))
         return high, self.width or max(1, round(width * self.height / height))
 
     def edit(self, clip: Any) -> Any:
-        return resized(clip, self._size(*size_of("resize", clip)), self.method)
+        return resized(clip, self._size(*size_of("resize", clip.shape)), self.method)
 
     def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
         return host_resized(clip, self._size(*clip.shape[1:3]), self.method)
@@ -235,6 +239,8 @@ class Letterbox(Formula):
         height, width: the new size.
         color: of the bars.
     """
+
+    fuses = False
 
     def __init__(self, height: int, width: int, color: Any = "#000000", **kwargs: Any) -> None:
         whole("letterbox", "height", height, 1)
@@ -250,7 +256,7 @@ class Letterbox(Formula):
         return (high, wide), rows, columns
 
     def edit(self, clip: Any) -> Any:
-        size, rows, columns = self._inside(*size_of("letterbox", clip))
+        size, rows, columns = self._inside(*size_of("letterbox", clip.shape))
         return padded(ops.clip(resized(clip, size, "auto"), 0.0, 1.0), rows, columns, self._fill)
 
     def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:

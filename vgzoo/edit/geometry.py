@@ -11,7 +11,7 @@ from keras import ops
 from vgzoo import random
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
-from vgzoo.edit.sampling import Warp, checked_border, stacked
+from vgzoo.edit.sampling import Warp, checked_border
 from vgzoo.errors import VgzooError
 
 
@@ -36,7 +36,6 @@ class Rotate(_Bordered):
     """
 
     ranges = {"degrees": (-3600, 3600), "zoom": (0.01, 100)}
-    affine = True
 
     def __init__(
         self, degrees: Value = 0.0, zoom: Value = 1.0, border: str = "black", **kwargs: Any
@@ -71,7 +70,6 @@ class Affine(_Bordered):
         "x": (-10, 10),
         "y": (-10, 10),
     }
-    affine = True
 
     def __init__(
         self,
@@ -167,14 +165,6 @@ class Perspective(_Bordered):
     def field(self, x: Any, y: Any, size: tuple[int, int], /, amount: Any) -> tuple[Any, Any]:
         u, v, w = (a * x + b * y + c for a, b, c in self._map(size, amount))
         return u / w, v / w
-
-    def numbers(self, size: tuple[int, int], **values: Any) -> Any:
-        flat = [
-            n[..., 0, 0] if len(getattr(n, "shape", ())) == 4 else n
-            for row in self._map(size, **values)
-            for n in row
-        ]
-        return stacked([n / flat[8] for n in flat[:8]])
 
 
 @register("lens")

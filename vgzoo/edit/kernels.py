@@ -21,7 +21,7 @@ def bordered(owner: str, clip: Any, rows: int, columns: int, border: str = "mirr
     """
     if not rows and not columns:
         return clip
-    height, width = size_of(owner, clip)
+    height, width = size_of(owner, clip.shape)
     if border == "mirror" and (rows >= height or columns >= width):
         raise VgzooError(
             f"{owner}: it reaches {max(rows, columns)} pixels and the frame has {width}x{height}; "

@@ -36,6 +36,7 @@ class Over(Formula):
     """What lies over the frame: `_layer` float32 (t, h, w, C), `_alpha` (t, h, w, 1)."""
 
     ranges = {"opacity": (0, 1), "x": (0, 1), "y": (0, 1)}
+    fuses = False  # what lies over the frame is a constant, which XLA would work out by itself
     _layer: np.ndarray
     _alpha: np.ndarray
 
@@ -53,7 +54,7 @@ class Over(Formula):
     def edit(
         self, clip: Any, opacity: Any, layer: np.ndarray, alpha: np.ndarray, **place: Any
     ) -> Any:
-        height, width = size_of(self.edit_name, clip)
+        height, width = size_of(self.edit_name, clip.shape)
         layer, alpha = self._fitted(layer, alpha, height, width)
         if clip.shape[-1] == 1 and layer.shape[-1] == 3:
             layer = (layer @ np.float32([0.2126, 0.7152, 0.0722]))[..., None]

@@ -12,6 +12,7 @@ from keras import ops
 from vgzoo import random
 from vgzoo.edit._near import near
 from vgzoo.edit.base import WHOLE, Edit, When
+from vgzoo.edit.fusing import fused
 from vgzoo.edit.registry import build, find, parameters, register
 from vgzoo.errors import VgzooError
 
@@ -105,7 +106,12 @@ class Random(Edit):
         for index, (key, (low, high)) in enumerate(self.drawn.items()):
             share = random.uniform((count, frames), seed=self.seed, step=step, salt=_SALT + index)
             drawn[key] = low + (high - low) * share[..., None, None, None]
-        edited = self.inner.run(clip, when, **drawn)
+
+        def run(clip: Any, *numbers: Any) -> Any:
+            return self.inner.run(clip, when, **dict(zip(drawn, numbers, strict=True)))
+
+        numbers = tuple(drawn.values())
+        edited = fused(run, clip, *numbers) if self.inner.fuses else run(clip, *numbers)
         if self.probability == 1:
             return edited
         chance = random.uniform((count, 1), seed=self.seed, step=step, salt=_SALT - 1)

@@ -10,14 +10,15 @@ import numpy as np
 from keras import ops
 
 from vgzoo.edit.base import WHOLE, Formula, When, opencv
+from vgzoo.edit.fusing import fused
 from vgzoo.errors import VgzooError
 
 BORDERS = ("edge", "black", "reflect", "wrap")
 
 
-def size_of(owner: str, clip: Any) -> tuple[int, int]:
-    """Height and width, which have to be known before the pixels are."""
-    height, width = clip.shape[2:4]
+def size_of(owner: str, shape: Any) -> tuple[int, int]:
+    """Height and width of (B, T, H, W, C), which have to be known before the pixels are."""
+    height, width = shape[2:4]
     if height is None or width is None:
         raise VgzooError(f"{owner}: the frames' size is unknown here; fix it with clip.set_shape")
     return height, width
@@ -34,22 +35,40 @@ def sample(clip: Any, x: Any, y: Any, border: str = "edge") -> Any:
     Returns:
         float32 (B, T, H', W', C).
     """
+
+    return fused(looked_up, clip, *corners(x, y, clip.shape[2:4], border), key="looked_up")
+
+
+def corners(x: Any, y: Any, size: tuple[int, int], border: str) -> list[Any]:
+    """The four pixels around each place: int32 indices (b, t, H', W') into a frame of that size,
+    the four, then float32 weights of that shape."""
+    height, width = size
+    left, top = ops.floor(x), ops.floor(y)
+    u, v = x - left, y - top
+    indices, weights = [], []
+    for row, down in ((top, 1 - v), (top + 1, v)):
+        for column, across in ((left, 1 - u), (left + 1, u)):
+            weight = down * across
+            if border == "black":
+                inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+                weight = ops.where(inside, weight, 0.0)
+            index = _within(row, height, border) * width + _within(column, width, border)
+            indices.append(index)
+            weights.append(weight)
+    return indices + weights
+
+
+def looked_up(clip: Any, *around: Any) -> Any:
+    """float32 (B, T, H, W, C) at what `corners` gives."""
     height, width, channels = clip.shape[2:]
     count, frames = ops.shape(clip)[0], ops.shape(clip)[1]
-    left, top = ops.floor(x), ops.floor(y)
-    u, v = (x - left)[..., None], (y - top)[..., None]
-    picture = ops.reshape(ops.arange(count * frames, dtype="int32"), (count, frames, 1, 1))
+    first = ops.arange(count * frames, dtype="int32") * (height * width)
+    first = ops.reshape(first, (count, frames, 1, 1))
     pixels = ops.reshape(clip, (-1, channels))
-
-    def fetch(row: Any, column: Any) -> Any:
-        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        row, column = _within(row, height, border), _within(column, width, border)
-        found = ops.take(pixels, (picture * height + row) * width + column, axis=0)
-        return ops.where(inside[..., None], found, 0.0) if border == "black" else found
-
-    above = fetch(top, left) * (1 - u) + fetch(top, left + 1) * u
-    below = fetch(top + 1, left) * (1 - u) + fetch(top + 1, left + 1) * u
-    return above * (1 - v) + below * v
+    return sum(
+        ops.take(pixels, first + index, axis=0) * weight[..., None]
+        for index, weight in zip(around[:4], around[4:], strict=True)
+    )
 
 
 def _within(index: Any, size: int, border: str) -> Any:
@@ -63,27 +82,6 @@ def _within(index: Any, size: int, border: str) -> Any:
     return ops.cast(ops.clip(index, 0, size - 1), "int32")
 
 
-def projected(clip: Any, numbers: Any, border: str) -> Any:
-    """`sample` at the places of a projective map, by TensorFlow's kernel for it, several times as
-    fast; Keras' functions of that name for other backends take affine maps only.
-
-    Args:
-        clip: float32 (B, T, H, W, C).
-        numbers: float32 (b, t, 8), b and t 1 or as the clip's: pixel (x, y) is looked up at
-            ((n0 x + n1 y + n2) / w, (n3 x + n4 y + n5) / w), w = n6 x + n7 y + 1.
-        border: "edge" or "black".
-    """
-    count, frames = ops.shape(clip)[0], ops.shape(clip)[1]
-    numbers = ops.reshape(ops.broadcast_to(numbers, (count, frames, 8)), (-1, 8))
-    pictures = ops.image.affine_transform(
-        ops.reshape(clip, (-1, *clip.shape[2:])),
-        numbers,
-        fill_mode="constant" if border == "black" else "nearest",
-        data_format="channels_last",
-    )
-    return ops.reshape(pictures, (count, frames, *clip.shape[2:]))
-
-
 class Warp(Formula):
     """An edit that says, for each pixel, where in the old frame it is looked up.
 
@@ -92,7 +90,8 @@ class Warp(Formula):
     """
 
     border = "edge"
-    affine = False  # whether `field` is linear in x and y, but for what it adds
+    fuses = False  # but what is left when the places are worked out, once for all frames
+    _kept: tuple | None = None  # the maps of the last file
 
     @abc.abstractmethod
     def field(self, x: Any, y: Any, size: tuple[int, int], /, **values: Any) -> tuple[Any, Any]:
@@ -108,24 +107,6 @@ class Warp(Formula):
         """The new frame's height and width."""
         return height, width
 
-    def numbers(self, size: tuple[int, int], **values: Any) -> Any:
-        """The eight of `projected`, float32 (b, t, 8), if the field is projective; else None."""
-        if not self.affine:
-            return None
-        far = np.float32([0, max(size)])
-        blank = np.zeros((2, 2), "float32")
-        # At the origin, far to the right, far down.
-        parts = [
-            part
-            for place in (p + blank for p in self.field(far, far[:, None], size, **values))
-            for part in (
-                (place[..., 0, 1] - place[..., 0, 0]) / max(size),
-                (place[..., 1, 0] - place[..., 0, 0]) / max(size),
-                place[..., 0, 0],
-            )
-        ]
-        return stacked([*parts, 0.0, 0.0])
-
     def _places(self, size: tuple[int, int], values: dict[str, Any]) -> tuple[Any, Any]:
         high, wide = self.new_size(*size)
         across, down = ops.arange(wide, dtype="float32"), ops.arange(high, dtype="float32")[:, None]
@@ -134,39 +115,49 @@ class Warp(Formula):
         return x + blank, y + blank
 
     def edit(self, clip: Any, **values: Any) -> Any:
-        size = size_of(self.edit_name, clip)
-        kernel = keras.backend.backend() == "tensorflow" and self.border in ("edge", "black")
-        if kernel and self.new_size(*size) == tuple(size):
-            numbers = self.numbers(size, **_flat(values))
-            if numbers is not None:
-                return projected(clip, numbers, self.border)
-        x, y = self._places(size, values)
+        x, y = self._places(size_of(self.edit_name, clip.shape), values)
         return sample(clip, x, y, self.border)
+
+    def call(
+        self, clip: Any, start: int = 0, total: int | None = None, fps: float | None = None
+    ) -> Any:
+        if type(self).run is not Formula.run:
+            return super().call(clip, start, total, fps)
+        self.check(clip.shape, keras.backend.standardize_dtype(clip.dtype))
+        shape = clip.shape[-4:]
+        size = size_of(self.edit_name, (None, *shape))
+        places = self._places(size, self.values(shape[0], When(start, total, fps)))
+
+        def edited(clip: Any, *around: Any) -> Any:
+            return self.framed(clip, lambda x: looked_up(x, *around))
+
+        return fused(edited, clip, *corners(*places, size, self.border), key="warped")
 
     def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
         cv2 = opencv()
         borders = (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT_101)
         border = (*borders, cv2.BORDER_WRAP)[BORDERS.index(self.border)]
-        places = self._places(clip.shape[1:3], self.values(len(clip), when))
+        maps = self._maps(clip.shape[1:3], len(clip), when)
+        maps = maps * len(clip) if len(maps) == 1 else maps
+        frames = zip(clip, maps, strict=True)
+        edited = [cv2.remap(frame, *m, cv2.INTER_LINEAR, None, border) for frame, m in frames]
+        return np.stack(edited).reshape(len(clip), *edited[0].shape[:2], clip.shape[-1])
+
+    def _maps(self, size: tuple[int, int], frames: int, when: When) -> list[tuple]:
+        """Columns and rows, a pair for each frame, or one for all."""
+        key = self.constant and (size, self.constant[1])  # not the layer: Keras would track it
+        if key and self._kept and self._kept[0] == key:
+            return self._kept[1]
+        places = self._places(size, self.values(frames, when))
         x, y = (ops.convert_to_numpy(place)[0] for place in places)
-        edited = []
-        for index, frame in enumerate(clip):
-            which = index if len(x) > 1 else 0
-            edited.append(cv2.remap(frame, x[which], y[which], cv2.INTER_LINEAR, None, border))
-        return np.stack(edited).reshape(len(clip), *x.shape[1:], clip.shape[-1])
+        maps = list(zip(x, y, strict=True))
+        self._kept = key, maps
+        return maps
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
     """Values (b, t, 1, 1, 1) as (b, t, 1, 1)."""
     return {k: v[..., 0] if len(getattr(v, "shape", ())) == 5 else v for k, v in values.items()}
-
-
-def stacked(parts: list) -> Any:
-    """Numbers, and tensors () or (b, t), as one tensor (b, t, N)."""
-    tensors = [ops.convert_to_tensor(part, "float32") for part in parts]
-    tensors = [t if len(t.shape) else ops.reshape(t, (1, 1)) for t in tensors]
-    blank = 0.0 * sum(tensors)  # of the shape that all are broadcast to
-    return ops.stack([blank + t for t in tensors], -1)
 
 
 def checked_border(owner: str, border: str) -> str:

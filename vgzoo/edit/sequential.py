@@ -6,13 +6,14 @@ An edit list is data: names out of a closed set and their parameters. Nothing in
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras import ops
 
 from vgzoo.edit.base import WHOLE, Edit, Footage, When
+from vgzoo.edit.fusing import fused
 from vgzoo.edit.registry import build, register
 from vgzoo.errors import VgzooError
 
@@ -36,14 +37,24 @@ class Sequential(Edit):
         super().__init__(edits=[from_dict(edit) for edit in edits], **kwargs)
         self.channels = self.edits[0].channels if self.edits else (1, 3)
         self.keeps_time = all(edit.keeps_time for edit in self.edits)
+        self.fuses = all(edit.fuses for edit in self.edits)
 
     def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
         for edit in self.edits:
             edit.check(clip.shape, "float32")
-            clip = edit.run(clip, when)
+
+            def run(clip: Any, edit: Edit = edit, when: When = when) -> Any:
+                return edit.run(clip, when)
+
+            clip = fused(run, clip) if edit.fuses else run(clip)
             if not edit.keeps_time:
                 when = When(0, None, when.fps)
         return clip
+
+    @property
+    def constant(self) -> Hashable:
+        keys = tuple(edit.constant for edit in self.edits)
+        return None if None in keys else keys
 
     def stream(self, footage: Footage) -> Footage:
         for edit in self.edits:

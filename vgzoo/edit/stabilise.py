@@ -57,7 +57,7 @@ class Stabilise(Warp):
     """
 
     ranges = {"zoom": (1, 2)}
-    affine = True
+    fuses = False
 
     def __init__(self, radius: int = 12, zoom: Value = 1.05, **kwargs: Any) -> None:
         whole("stabilise", "radius", radius, 1)
@@ -73,7 +73,7 @@ class Stabilise(Warp):
         return x + middle_x, y + middle_y
 
     def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
-        frames, (height, width) = clip.shape[1], size_of("stabilise", clip)
+        frames, (height, width) = clip.shape[1], size_of("stabilise", clip.shape)
         if frames is None:
             raise VgzooError("stabilise: the clip's length is unknown here; fix it with set_shape")
         if frames == 1:

@@ -44,6 +44,8 @@ class TemporalMedian(_Temporal):
         radius: 1 to 60 frames before and behind.
     """
 
+    fuses = False
+
     def __init__(self, radius: int = 1, **kwargs: Any) -> None:
         super().__init__(radius, **kwargs)
 

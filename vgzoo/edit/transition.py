@@ -24,6 +24,7 @@ class _Transition(Edit):
     """The clip, then `source`; the last `frames` of the one lie over the first of the other."""
 
     keeps_time = False
+    fuses = False  # the second clip would be a constant of what is compiled
 
     def __init__(self, source: Any, frames: int, **settings: Any) -> None:
         whole(self.edit_name, "frames", frames)
