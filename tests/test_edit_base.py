@@ -1,5 +1,6 @@
 """What all edits share: the clip contract, values that move, edit lists, chance, streams."""
 
+import inspect
 import json
 
 import keras
@@ -9,6 +10,7 @@ from edit_helpers import CLIP, PLAIN, assert_as_on_files, clip_for, make, numpy
 
 from vgzoo import edit
 from vgzoo.edit.base import Footage, When
+from vgzoo.edit.over import Over
 from vgzoo.edit.registry import find, parameters
 from vgzoo.edit.sampling import Warp
 from vgzoo.errors import VgzooError
@@ -91,6 +93,66 @@ def test_values_a_frame_and_keyframes_are_the_numbers_frame_by_frame():
     np.testing.assert_array_equal(host, whole)
     with pytest.raises(VgzooError, match="2 values for 5 frames"):
         edit.Exposure([0, 1])(CLIP)
+
+
+# Numbers that cannot change within a clip: they say what a clip consists of, not how it looks.
+FIXED = {
+    "clahe": {"tiles"},
+    "cross_fade": {"frames"},
+    "elastic": {"cells", "seed"},
+    "equirect_view": {"height", "width"},
+    "freeze": {"at", "frames"},
+    "grain": {"seed"},
+    "loop": {"fade"},
+    "pad": {"top", "bottom", "left", "right"},
+    "radial_blur": {"samples"},
+    "random": {"seed"},
+    "stabilise": {"radius"},
+    "speed": {"factor"},  # which takes all three, and is no draw of `random`'s
+    "trim": {"start"},
+    "wipe": {"frames"},
+}
+STEPS = {  # as much as is to be seen in small frames
+    ("chromatic_aberration", "amount"): 0.1,
+    ("median", "radius"): 2,
+    ("bilateral", "radius"): 2,
+    ("temporal_median", "radius"): 2,
+    ("denoise", "radius"): 2,
+    ("deflicker", "radius"): -3,
+    ("echo", "radius"): -3,
+    ("posterize", "bits"): -3,
+    ("crop", "top"): 3,
+    ("crop", "left"): 3,
+    ("pixelate", "size"): 3,
+    ("motion_blur", "length"): -4,
+    ("motion_blur", "degrees"): 90,
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_number_moves(name):
+    kind, fixed = find(name), FIXED.get(name, set())
+    defaults = {k: p.default for k, p in inspect.signature(kind.__init__).parameters.items()}
+    numbers = {k for k, v in defaults.items() if type(v) in (int, float)}
+    assert numbers - set(kind.ranges) == fixed
+    for key, (low, high) in kind.ranges.items():
+        if key == "size" and issubclass(kind, Over):
+            continue  # drawn by another filter: see the tests of composition
+        first = getattr(make(name), key)
+        step = STEPS.get((name, key), min(0.02 * (high - low), 1))
+        last = first + step if low <= first + step <= high else first - step
+        more = {"height": 6, "width": 8} if name == "crop" else {}
+        series = np.linspace(first, last, 5).tolist()
+        layer = make(name, **{key: series}, **more)
+        clip = clip_for(layer)
+        came = numpy(layer(clip))
+        for index, number in enumerate(series):
+            alone = numpy(make(name, **{key: number}, **more)(clip))[index]
+            assert np.abs(came[index].astype(int) - alone).max() <= 1, (key, number)
+        host = layer.host(clip).astype(int)
+        assert np.abs(host - came).max() <= (10 if isinstance(layer, Warp) else 1), key
+        keyed = make(name, **{key: edit.Keyframes({0: first, 4: last})}, **more)
+        assert np.abs(numpy(keyed(clip)).astype(int) - came).max() <= 1, key
 
 
 @pytest.mark.parametrize("easing", ["linear", "ease-in", "ease-out", "ease-in-out", "smooth"])

@@ -80,6 +80,34 @@ def test_a_small_picture_and_one_beside():
     assert below.shape == (3, 40, 30, 3)
 
 
+def test_sizes_move():
+    """A white square as large as wanted in each frame, wherever it is held."""
+    black, white = np.zeros((5, 40, 60, 3), "uint8"), np.full((1, 30, 30, 3), 255, "uint8")
+    sizes = [0.2, 0.3, 0.41, 0.5, 1.0]
+    for layer in (
+        edit.PictureInPicture(white, sizes, x=edit.Keyframes({0: 0, 4: 1}), y=0.5),
+        edit.Watermark(white, sizes, opacity=1, margin=edit.Keyframes({0: 0.1, 4: 0})),
+        edit.Watermark(white, edit.Keyframes(dict(enumerate(sizes))), opacity=1, corner="top-left"),
+    ):
+        seen = numpy(layer(black)).astype(float) / 255
+        areas = seen[..., 0].sum((1, 2))
+        np.testing.assert_allclose(areas, (np.array(sizes) * 40) ** 2, rtol=0.01)
+        close(layer.host(black), seen * 255)
+    wide = numpy(edit.PictureInPicture(white.repeat(4, 2), sizes, x=0, y=0)(black))
+    assert (wide[4, :15] == 255).all() and wide[4, 15:].max() == 0  # no wider than the frame
+    draws = numpy(edit.Random("picture_in_picture", source=white, size=(0.2, 0.8))(black, step=1))
+    assert (draws.max((1, 2, 3)) == 255).all() and len(np.unique(draws.sum((1, 2, 3)))) == 1
+
+
+def test_letters_grow():
+    black = np.zeros((3, 40, 120, 3), "uint8")
+    grown = numpy(edit.Text("Hello", edit.Keyframes({0: 10, 2: 30}))(black)).astype(float)
+    alone = [numpy(edit.Text("Hello", size)(black[:1])).sum() for size in (10, 20, 30)]
+    np.testing.assert_allclose(grown.sum((1, 2, 3)), alone, rtol=0.15)
+    with pytest.raises(VgzooError, match="make it smaller"):
+        edit.Text("Hello", edit.Keyframes({0: 10, 2: 200}))(black)
+
+
 def test_words_are_drawn_where_they_are_wanted():
     black = np.zeros((2, 40, 120, 3), "uint8")
     seen = numpy(edit.Text("Hello", 16, "#ff0000", x=0, y=0)(black))

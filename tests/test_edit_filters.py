@@ -141,7 +141,8 @@ def test_along_time():
     [
         lambda: edit.Blur(20)(CLIP),
         lambda: edit.Blur(-1),
-        lambda: edit.BoxBlur(1.5),
+        lambda: edit.BoxBlur(101),
+        lambda: edit.Median(4),
         lambda: edit.BoxBlur(40)(CLIP),
         lambda: edit.Edges(kind="canny"),
         lambda: edit.Canny(0.5, 0.2),

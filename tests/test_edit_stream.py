@@ -51,7 +51,7 @@ def test_a_file_is_edited_as_the_clip_is_and_keeps_its_sound(film, tmp_path):
     seen = []
     grade = edit.parse("exposure=0.5 saturation=0.5 equalize=0.3")
     report = edit_file(film, target, grade, progress=lambda *at: seen.append(at))
-    assert report == dict(frames=FRAMES, height=48, width=64, fps=25, sound=1)
+    assert report == dict(frames=FRAMES, height=48, width=64, fps=25, sound=1, sound_left_out=0)
     assert seen[-1] == (FRAMES, FRAMES)
     wanted = np.asarray(grade(video.read(film))).astype(int)
     got = video.read(target)
@@ -139,7 +139,9 @@ def test_the_command_line(film, tmp_path, capsys):
     assert code == 0 and report["frames"] == FRAMES and report["sound"] == 1, err
     assert "frames/s" in err
     code, out, _ = run(capsys, str(film), target, "--do", "invert", "--mute")
-    assert code == 0 and "without sound" in out
+    assert code == 0 and "without sound," in out and "fit" not in out
+    code, out, _ = run(capsys, str(film), target, "--do", "reverse")
+    assert code == 0 and "without sound, which does not fit under these edits of time" in out
 
 
 @pytest.mark.parametrize(

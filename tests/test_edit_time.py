@@ -41,6 +41,22 @@ def test_frames_come_as_asked():
     assert shown(edit.Loop(0)) == every
 
 
+def test_speed_changes_along_the_clip():
+    """Each step is as long as the factor where it begins says."""
+    assert shown(edit.Speed([1.0] * 12)) == shown(edit.Speed(1))
+    assert shown(edit.Speed([0.5] * 12)) == shown(edit.Speed(0.5))
+    ramp = edit.Speed(edit.Keyframes({0: 1, 4: 2}), blend=False)
+    places = [0.0]
+    while (place := places[-1] + min(1 + places[-1] / 4, 2)) <= 11:
+        places.append(place)
+    assert shown(ramp) == [np.floor(place + 0.5) for place in places]
+    slow = edit.Speed(edit.Keyframes({0: 1, 0.2: 0.5}, easing="hold", unit="seconds"))
+    footage = slow.stream(edit.Footage(12, 25, lambda: iter([CLIP])))
+    assert footage.frames == 5 + 13 and footage.sound is None
+    with pytest.raises(VgzooError, match="speed: factor has 2 values for 12 frames"):
+        edit.Speed([1, 2])(CLIP)
+
+
 def test_another_rate_keeps_the_duration():
     assert shown(edit.Resample(50, 25))[:4] == [0, 0.5, 1, 1.5]
     assert len(shown(edit.Resample(50, 25))) == 24 and len(shown(edit.Resample(10, 30))) == 4

@@ -174,6 +174,8 @@ def edit(
         return _print_json({"source": source, "target": str(target)} | made)
     size = f"{made['frames']} frames of {made['height']}×{made['width']}"
     sound = "with sound" if made["sound"] else "without sound"
+    if made["sound_left_out"]:
+        sound += ", which does not fit under these edits of time"
     print(f"{target}: {size}, {sound}, {made['frames_per_s']:g} frames/s")
 
 

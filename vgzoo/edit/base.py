@@ -23,7 +23,7 @@ import numpy as np
 from keras import ops
 
 from vgzoo.edit.fusing import fused
-from vgzoo.edit.keyframes import Keyframes, checked
+from vgzoo.edit.keyframes import Keyframes, checked, series
 from vgzoo.errors import VgzooError
 
 _OF_KERAS = ("name", "trainable", "dtype")
@@ -143,16 +143,8 @@ class Edit(keras.layers.Layer, abc.ABC):
                 )
             total = frames if when.total is None else when.total
             span = range(when.start, when.start + frames)
-            if isinstance(value, Keyframes):
-                series = value.at(span, total, when.fps)
-            elif len(value) != total:
-                raise VgzooError(
-                    f"{self.edit_name}: {name} has {len(value)} values for {total} frames; "
-                    "give one a frame, or keyframes"
-                )
-            else:
-                series = np.array(value, "float32")[span.start : span.stop]
-            found[name] = series.reshape(1, -1, 1, 1, 1)
+            numbers = series(self.edit_name, name, value, span, total, when.fps)
+            found[name] = numbers.reshape(1, -1, 1, 1, 1)
         return found
 
     def build(self, *_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from keras import ops
 
 from vgzoo.edit._near import near
 from vgzoo.edit.base import WHOLE, Edit, When
-from vgzoo.edit.frame import number, resized, whole
-from vgzoo.edit.keyframes import Value
+from vgzoo.edit.frame import resized, weights
+from vgzoo.edit.keyframes import Value, largest
 from vgzoo.edit.look import colour
 from vgzoo.edit.over import MODES, Over, pictures
 from vgzoo.edit.registry import register
@@ -32,8 +33,11 @@ def scaled(
     old_height, old_width = layer.shape[1:3]
     scale = min(height / old_height, width / old_width)
     size = max(1, round(old_height * scale)), max(1, round(old_width * scale))
-    both = ops.convert_to_tensor(np.concatenate([layer, alpha], -1)[None])
-    both = np.clip(ops.convert_to_numpy(resized(both, size, "auto"))[0], 0, 1)
+    down, across = weights((old_height, old_width), size)
+    both = np.einsum(
+        "ph,thwc,qw->tpqc", down, np.concatenate([layer, alpha], -1), across, optimize=True
+    )
+    both = np.clip(both, 0, 1)
     return both[..., :-1], both[..., -1:]
 
 
@@ -74,15 +78,18 @@ class _Small(Over):
 
     mode = "normal"
 
-    def __init__(self, source: Any, size: float, **settings: Any) -> None:
+    def __init__(self, source: Any, size: Value, **settings: Any) -> None:
         super().__init__(source=source, size=size, **settings)
-        number(self.edit_name, "size", size, 0.01, 1)
         self._layer, self._alpha = pictures(self.edit_name, source)
 
     def _fitted(
-        self, layer: np.ndarray, alpha: np.ndarray, height: int, width: int
+        self, layer: np.ndarray, alpha: np.ndarray, frame: tuple[int, int], size: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        return scaled(layer, alpha, self.size * height, width)
+        return scaled(layer, alpha, size * frame[0], frame[1])
+
+    def _extent(self, old: tuple[int, int], frame: tuple[int, int], size: Any) -> tuple[Any, Any]:
+        scale = ops.minimum(size * (frame[0] / old[0]), frame[1] / old[1])
+        return ops.maximum(old[0] * scale, 1.0), ops.maximum(old[1] * scale, 1.0)
 
 
 @register("picture_in_picture")
@@ -95,10 +102,12 @@ class PictureInPicture(_Small):
         opacity, x, y: as in `Overlay`.
     """
 
+    ranges = _Small.ranges | {"size": (0.01, 1)}
+
     def __init__(
         self,
         source: Any,
-        size: float = 0.3,
+        size: Value = 0.3,
         opacity: Value = 1.0,
         x: Value = 0.95,
         y: Value = 0.95,
@@ -119,12 +128,12 @@ class Watermark(_Small):
         margin: 0 to 0.4, from the borders, in heights of the frame.
     """
 
-    ranges = {"opacity": (0, 1), "margin": (0, 0.4)}
+    ranges = {"size": (0.01, 1), "opacity": (0, 1), "margin": (0, 0.4)}
 
     def __init__(
         self,
         source: Any,
-        size: float = 0.12,
+        size: Value = 0.12,
         opacity: Value = 0.35,
         corner: str = "bottom-right",
         margin: Value = 0.03,
@@ -134,8 +143,8 @@ class Watermark(_Small):
             raise VgzooError(f"watermark: corner={corner!r} came; {near(str(corner), _CORNERS)}")
         super().__init__(source, size, opacity=opacity, corner=corner, margin=margin, **kwargs)
 
-    def _place(self, rooms: tuple[int, int], height: int, margin: Any) -> tuple[Any, Any]:
-        gaps = (ops.minimum(margin * height, float(room)) for room in rooms)
+    def _place(self, rooms: tuple[Any, Any], height: int, margin: Any) -> tuple[Any, Any]:
+        gaps = (ops.minimum(margin * height, room * 1.0) for room in rooms)
         ends = zip(rooms, gaps, _CORNERS[self.corner], strict=True)
         return tuple(gap if first else room - gap for room, gap, first in ends)
 
@@ -146,7 +155,8 @@ class Text(Over):
 
     Args:
         text: the words; line breaks count.
-        size: 4 to 1000 pixels, of the letters.
+        size: 4 to 1000 pixels, of the letters. Where it changes along the clip, they are drawn
+            at the largest size and made smaller.
         color: of the letters, "#rrggbb" or three numbers in [0, 1].
         font: a TrueType file; None: Pillow's own.
         opacity, x, y: as in `Overlay`.
@@ -155,12 +165,13 @@ class Text(Over):
         VgzooError: no text or no such font, or, as a clip comes, more than fits in its frames.
     """
 
+    ranges = Over.ranges | {"size": (4, 1000)}
     mode = "normal"
 
     def __init__(
         self,
         text: str,
-        size: int = 24,
+        size: Value = 24.0,
         color: Any = "#ffffff",
         font: str | None = None,
         opacity: Value = 1.0,
@@ -174,13 +185,13 @@ class Text(Over):
             text = str(text)
         if not isinstance(text, str) or not text.strip():
             raise VgzooError(f"text: {text!r} came; wanted words")
-        if whole("text", "size", size, 4) > 1000:
-            raise VgzooError(f"text: size={size} came; wanted 4 to 1000 pixels")
         super().__init__(
             text=text, size=size, color=color, font=font, opacity=opacity, x=x, y=y, **kwargs
         )
+        self._drawn = largest(self.size)
         try:
-            letters = ImageFont.truetype(font, size) if font else ImageFont.load_default(size)
+            draw = ImageFont.load_default if font is None else partial(ImageFont.truetype, font)
+            letters = draw(size=self._drawn)
         except OSError as error:
             raise VgzooError(f"text: cannot read the font {font}: {error}") from error
         left, top, right, bottom = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox(
@@ -191,6 +202,10 @@ class Text(Over):
         self._alpha = np.asarray(mask, "float32")[None, ..., None] / 255
         fill = colour("color", color).astype("float32")
         self._layer = np.broadcast_to(fill, (*self._alpha.shape[:3], 3)).copy()
+
+    def _extent(self, old: tuple[int, int], frame: tuple[int, int], size: Any) -> tuple[Any, Any]:
+        self._fitted(self._layer, self._alpha, frame, self._drawn)
+        return super()._extent(old, frame, size / self._drawn)
 
 
 @register("side_by_side")

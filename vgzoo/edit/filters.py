@@ -10,17 +10,10 @@ import numpy as np
 from keras import ops
 
 from vgzoo.edit.base import WHOLE, Formula, When, opencv
-from vgzoo.edit.frame import whole
-from vgzoo.edit.kernels import bordered, gaussian, shifted, weighted
-from vgzoo.edit.keyframes import Keyframes, Value
+from vgzoo.edit.kernels import bordered, gaussian, line_points, on_line, shifted, weighted
+from vgzoo.edit.keyframes import Value, largest, rounded
 from vgzoo.edit.registry import register
-
-
-def largest(value: Value) -> float:
-    """The largest number that a parameter takes along the clip."""
-    if isinstance(value, Keyframes):
-        return max(number for _, number in value.points)
-    return max(value) if isinstance(value, tuple) else value
+from vgzoo.edit.sampling import flat, sample, size_of
 
 
 def reach(sigma: Value) -> int:
@@ -78,16 +71,33 @@ class BoxBlur(Framewise):
         radius: 0 to 100 pixels; the square has 2 radius + 1 a side.
     """
 
-    def __init__(self, radius: int = 2, **kwargs: Any) -> None:
-        super().__init__(radius=whole("box_blur", "radius", radius), **kwargs)
+    ranges = {"radius": (0, 100)}
 
-    def edit(self, clip: Any) -> Any:
-        places, share = range(-self.radius, self.radius + 1), 1 / (2 * self.radius + 1)
-        clip = weighted("box_blur", clip, [(i, 0, share) for i in places])
-        return weighted("box_blur", clip, [(0, i, share) for i in places])
+    def __init__(self, radius: Value = 2.0, **kwargs: Any) -> None:
+        super().__init__(radius=radius, **kwargs)
 
-    def on_frame(self, cv2: Any, frame: np.ndarray) -> np.ndarray:
-        return cv2.blur(frame, (2 * self.radius + 1,) * 2)
+    def edit(self, clip: Any, radius: Any) -> Any:
+        reach = math.ceil(largest(self.radius))
+        places = range(-reach, reach + 1)
+        if isinstance(radius, float):
+            weights = [_in_box(abs(i), radius) for i in places]
+        else:
+            halves = [ops.clip(radius + 1.0 - i, 0.0, 1.0) / (2.0 * radius + 1.0) for i in places]
+            weights = [halves[reach + abs(i)] for i in places]
+        clip = weighted("box_blur", clip, [(i, 0, w) for i, w in zip(places, weights, strict=True)])
+        return weighted("box_blur", clip, [(0, i, w) for i, w in zip(places, weights, strict=True)])
+
+    def on_frame(self, cv2: Any, frame: np.ndarray, radius: float) -> np.ndarray:
+        if radius == int(radius):
+            return cv2.blur(frame, (2 * int(radius) + 1,) * 2)
+        reach = math.ceil(radius)
+        side = np.float32([_in_box(abs(i), radius) for i in range(-reach, reach + 1)])
+        return cv2.sepFilter2D(frame, -1, side, side)
+
+
+def _in_box(place: int, radius: float) -> float:
+    """The weight of a pixel in the mean of 2 radius + 1; the outermost ones count in part."""
+    return min(max(radius + 1.0 - place, 0.0), 1.0) / (2.0 * radius + 1.0)
 
 
 @register("median")
@@ -95,25 +105,36 @@ class Median(Framewise):
     """The median of a square, which takes specks away and leaves edges.
 
     Args:
-        radius: 0 to 3 pixels; the square has 2 radius + 1 a side. Beyond the border lies its
-            outermost pixel.
+        radius: 0 to 3 pixels, rounded; the square has 2 radius + 1 a side. Beyond the border lies
+            its outermost pixel.
     """
 
-    def __init__(self, radius: int = 1, **kwargs: Any) -> None:
-        whole("median", "radius", radius)
-        super().__init__(radius=min(radius, 3), **kwargs)
-        self.fuses = self.radius < 2  # larger ones sort
+    ranges = {"radius": (0, 3)}
 
-    def edit(self, clip: Any) -> Any:
-        r = self.radius
-        padded = bordered("median", clip, r, r, "edge")
-        if r == 1:
-            return _median_of_nine(padded)
-        near = [shifted(padded, r, r, i, j) for i in range(-r, r + 1) for j in range(-r, r + 1)]
-        return ops.sort(ops.stack(near, 0), 0)[len(near) // 2]
+    def __init__(self, radius: Value = 1.0, **kwargs: Any) -> None:
+        super().__init__(radius=radius, **kwargs)
+        self.fuses = largest(self.radius) < 1.5  # larger ones sort
 
-    def on_frame(self, cv2: Any, frame: np.ndarray) -> np.ndarray:
-        return cv2.medianBlur(frame, 2 * self.radius + 1) if self.radius else frame
+    def edit(self, clip: Any, radius: Any) -> Any:
+        if isinstance(radius, float):
+            return _median(clip, rounded(radius))
+        edited = clip
+        for r in range(1, rounded(largest(self.radius)) + 1):
+            edited = ops.where(radius >= r - 0.5, _median(clip, r), edited)
+        return edited
+
+    def on_frame(self, cv2: Any, frame: np.ndarray, radius: float) -> np.ndarray:
+        return cv2.medianBlur(frame, 2 * rounded(radius) + 1) if radius >= 0.5 else frame
+
+
+def _median(clip: Any, r: int) -> Any:
+    if not r:
+        return clip
+    padded = bordered("median", clip, r, r, "edge")
+    if r == 1:
+        return _median_of_nine(padded)
+    near = [shifted(padded, r, r, i, j) for i in range(-r, r + 1) for j in range(-r, r + 1)]
+    return ops.sort(ops.stack(near, 0), 0)[len(near) // 2]
 
 
 def _median_of_nine(padded: Any) -> Any:
@@ -150,21 +171,19 @@ class Bilateral(Framewise):
     Args:
         sigma: 0.1 to 20 pixels, of the blur.
         tone: 0.001 to 1, how far colours may differ and still mix.
-        radius: 1 to 10 pixels that it reaches.
+        radius: 1 to 10 pixels that it reaches, rounded.
     """
 
-    ranges = {"sigma": (0.1, 20), "tone": (0.001, 1)}
+    ranges = {"sigma": (0.1, 20), "tone": (0.001, 1), "radius": (1, 10)}
     fuses = True
 
     def __init__(
-        self, sigma: Value = 2.0, tone: Value = 0.1, radius: int = 3, **kwargs: Any
+        self, sigma: Value = 2.0, tone: Value = 0.1, radius: Value = 3.0, **kwargs: Any
     ) -> None:
-        super().__init__(
-            sigma=sigma, tone=tone, radius=whole("bilateral", "radius", radius, 1), **kwargs
-        )
+        super().__init__(sigma=sigma, tone=tone, radius=radius, **kwargs)
 
-    def edit(self, clip: Any, sigma: Any, tone: Any) -> Any:
-        r = self.radius
+    def edit(self, clip: Any, sigma: Any, tone: Any, radius: Any) -> Any:
+        r = rounded(largest(self.radius))
         padded = bordered("bilateral", clip, r, r)
         total, weight = 0.0, 0.0
         for i in range(-r, r + 1):
@@ -176,12 +195,17 @@ class Bilateral(Framewise):
                 apart = 3.0 * ops.mean(ops.abs(other - clip), -1, keepdims=True)
                 bell = -(apart * apart) / (2.0 * tone * tone) - (i * i + j * j) / (2.0 * sigma**2)
                 part = ops.exp(bell)
+                if not isinstance(radius, float):
+                    inside = math.hypot(i, j) <= ops.floor(radius + 0.5)
+                    part = part * ops.cast(inside, "float32")
                 total, weight = total + part * other, weight + part
         return total / weight
 
-    def on_frame(self, cv2: Any, frame: np.ndarray, sigma: float, tone: float) -> np.ndarray:
+    def on_frame(
+        self, cv2: Any, frame: np.ndarray, sigma: float, tone: float, radius: float
+    ) -> np.ndarray:
         tone = tone * 255 * frame.shape[-1] / 3
-        return cv2.bilateralFilter(frame, 2 * self.radius + 1, tone, sigma)
+        return cv2.bilateralFilter(frame, 2 * rounded(radius) + 1, tone, sigma)
 
 
 @register("motion_blur")
@@ -190,32 +214,34 @@ class MotionBlur(Framewise):
 
     Args:
         length: 1 to 200 pixels.
-        degrees: of the line, counter-clockwise from the horizontal.
+        degrees: -3600 to 3600, of the line, counter-clockwise from the horizontal.
     """
 
-    def __init__(self, length: int = 9, degrees: float = 0.0, **kwargs: Any) -> None:
-        whole("motion_blur", "length", length, 1)
-        super().__init__(length=length, degrees=float(degrees), **kwargs)
-        angle = math.radians(self.degrees)
-        steps = np.linspace(-(length - 1) / 2, (length - 1) / 2, 4 * length)
-        kernel: dict[tuple[int, int], float] = {}
-        for step in steps:  # each point of the line on the four pixels around it
-            x, y = step * math.cos(angle), -step * math.sin(angle)
-            i, j = math.floor(y), math.floor(x)
-            for di, v in ((0, 1 - (y - i)), (1, y - i)):
-                for dj, u in ((0, 1 - (x - j)), (1, x - j)):
-                    if u * v > 1e-9:
-                        place = (i + di, j + dj)
-                        kernel[place] = kernel.get(place, 0) + u * v / len(steps)
-        self._taps = tuple((i, j, weight) for (i, j), weight in kernel.items())
+    ranges = {"length": (1, 200), "degrees": (-3600, 3600)}
 
-    def edit(self, clip: Any) -> Any:
-        return weighted("motion_blur", clip, self._taps)
+    def __init__(self, length: Value = 9.0, degrees: Value = 0.0, **kwargs: Any) -> None:
+        super().__init__(length=length, degrees=degrees, **kwargs)
 
-    def on_frame(self, cv2: Any, frame: np.ndarray) -> np.ndarray:
-        r = max(max(abs(i), abs(j)) for i, j, _ in self._taps)
+    def edit(self, clip: Any, length: Any, degrees: Any) -> Any:
+        if isinstance(length, float) and isinstance(degrees, float):
+            return weighted("motion_blur", clip, on_line(length, degrees))
+        height, width = size_of("motion_blur", clip.shape)
+        length, degrees = (flat(ops.convert_to_tensor(n, "float32")) for n in (length, degrees))
+        angle = degrees * (math.pi / 180)
+        x, y = np.arange(width, dtype="float32"), np.arange(height, dtype="float32")[:, None]
+        blank = ops.zeros((1, 1, height, width))
+        count, edited = line_points(largest(self.length)), 0.0
+        for step in range(count):
+            away = ((step + 0.5) / count - 0.5) * (length - 1.0)
+            right, down = away * ops.cos(angle), -away * ops.sin(angle)
+            edited = edited + sample(clip, x + right + blank, y + down + blank, "reflect")
+        return edited / count
+
+    def on_frame(self, cv2: Any, frame: np.ndarray, length: float, degrees: float) -> np.ndarray:
+        taps = on_line(length, degrees)
+        r = max(max(abs(i), abs(j)) for i, j, _ in taps)
         kernel = np.zeros((2 * r + 1, 2 * r + 1), "float32")
-        for i, j, weight in self._taps:
+        for i, j, weight in taps:
             kernel[r + i, r + j] = weight
         return cv2.filter2D(frame, -1, kernel)
 

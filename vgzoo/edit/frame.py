@@ -9,9 +9,10 @@ import numpy as np
 from keras import ops
 
 from vgzoo.edit.base import WHOLE, Formula, When, opencv
+from vgzoo.edit.keyframes import Value, largest, rounded
 from vgzoo.edit.look import colour
 from vgzoo.edit.registry import register
-from vgzoo.edit.sampling import sample, size_of
+from vgzoo.edit.sampling import flat, sample, size_of
 from vgzoo.errors import VgzooError
 
 
@@ -34,42 +35,62 @@ class Crop(Formula):
     """Cuts a part out of every frame.
 
     Args:
-        top, left: its first row and column.
+        top, left: 0 to 16384, its first row and column, rounded. Where they change along the clip,
+            the part moves over the frame.
         height, width: its size; None: to the end.
 
     Raises:
         VgzooError: as a clip comes, if the part is not inside it.
     """
 
+    ranges = {"top": (0, 16384), "left": (0, 16384)}
+
     def __init__(
         self,
-        top: int = 0,
-        left: int = 0,
+        top: Value = 0.0,
+        left: Value = 0.0,
         height: int | None = None,
         width: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(top=top, left=left, height=height, width=width, **kwargs)
-        for name, least in (("top", 0), ("left", 0), ("height", 1), ("width", 1)):
+        for name in ("height", "width"):
             if getattr(self, name) is not None:
-                whole("crop", name, getattr(self, name), least)
+                whole("crop", name, getattr(self, name), 1)
 
-    def _part(self, clip: Any) -> Any:
-        high, wide = size_of("crop", clip.shape)
-        bottom = high if self.height is None else self.top + self.height
-        right = wide if self.width is None else self.left + self.width
-        if not self.top < bottom <= high or not self.left < right <= wide:
+    def _size(self, shape: Any) -> tuple[int, int]:
+        high, wide = size_of("crop", shape)
+        top, left = rounded(largest(self.top)), rounded(largest(self.left))
+        height = high - top if self.height is None else self.height
+        width = wide - left if self.width is None else self.width
+        if not 0 < height <= high - top or not 0 < width <= wide - left:
             raise VgzooError(
-                f"crop: rows {self.top} to {bottom} and columns {self.left} to {right} came; "
+                f"crop: rows {top} to {top + height} and columns {left} to {left + width} came; "
                 f"wanted a part of {wide}x{high} pixels"
             )
-        return clip[:, :, self.top : bottom, self.left : right]
+        return height, width
 
-    def edit(self, clip: Any) -> Any:
-        return self._part(clip)
+    def edit(self, clip: Any, top: Any, left: Any) -> Any:
+        height, width = self._size(clip.shape)
+        if isinstance(top, float) and isinstance(left, float):
+            top, left = rounded(top), rounded(left)
+            return clip[:, :, top : top + height, left : left + width]
+        rows, columns = (
+            ops.floor(flat(ops.convert_to_tensor(start, "float32")) + 0.5) + ops.reshape(along, to)
+            for start, along, to in (
+                (top, ops.arange(height, dtype="float32"), (1, 1, -1, 1)),
+                (left, ops.arange(width, dtype="float32"), (1, 1, 1, -1)),
+            )
+        )
+        return sample(clip, columns, rows)
 
     def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
-        return self._part(clip[None])[0]
+        height, width = self._size((1, *clip.shape))
+        values = self.values(len(clip), when)
+        tops, lefts = (np.broadcast_to(np.ravel(values[n]), len(clip)) for n in ("top", "left"))
+        starts = ((rounded(top), rounded(left)) for top, left in zip(tops, lefts, strict=True))
+        parts = zip(clip, starts, strict=True)
+        return np.stack([frame[t : t + height, x : x + width] for frame, (t, x) in parts])
 
 
 @register("pad")
@@ -164,6 +185,15 @@ def _method(method: str, old: tuple[int, int], new: tuple[int, int]) -> str:
     return "area" if new[0] <= old[0] and new[1] <= old[1] else "cubic"
 
 
+def weights(
+    old: tuple[int, int], new: tuple[int, int], method: str = "auto"
+) -> tuple[np.ndarray, np.ndarray]:
+    """The matrices float32 (new, old) that frames are resized by, down and across."""
+    method = _method(method, old, new)
+    down, across = (_weights(n, m, method) for n, m in zip(old, new, strict=True))
+    return down, across
+
+
 def resized(clip: Any, size: tuple[int, int], method: str) -> Any:
     """A tensor (B, T, H, W, C) at another size: looked up for bilinear, else by two matrices."""
     height, width, channels = clip.shape[2:]
@@ -177,7 +207,7 @@ def resized(clip: Any, size: tuple[int, int], method: str) -> Any:
         )
         x, y = x.astype("float32")[None, None, None], y.astype("float32")[None, None, :, None]
         return sample(clip, ops.convert_to_tensor(x), ops.convert_to_tensor(y))
-    down, across = _weights(height, size[0], method), _weights(width, size[1], method)
+    down, across = weights((height, width), size, method)
     flat = ops.matmul(down, ops.reshape(clip, (-1, height, width * channels)))
     flat = ops.reshape(flat, (-1, size[0], width, channels))
     flat = ops.einsum("pw,nowc->nopc", across, flat)

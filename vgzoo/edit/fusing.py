@@ -7,9 +7,10 @@ compiles whole functions by itself, and a GPU has memory fast enough.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ import keras
 _KEPT = 32  # functions, of which the oldest goes
 _LARGE = 1 << 20  # numbers of a clip from which on compiling pays for one call
 _functions: dict[Hashable, Any] = {}
-_inside = threading.local()  # whether a function is being traced: what it calls is part of it
+_thread = threading.local()  # `.unfused`: whether what is asked for here is run as it is
 
 
 def fused(run: Callable, *tensors: Any, key: Hashable = None) -> Any:
@@ -29,7 +30,7 @@ def fused(run: Callable, *tensors: Any, key: Hashable = None) -> Any:
         key: that of a function which will be called again eagerly: two with one key and shapes
             have to be the same.
     """
-    if keras.backend.backend() != "tensorflow" or getattr(_inside, "on", False):
+    if keras.backend.backend() != "tensorflow" or getattr(_thread, "unfused", False):
         return run(*tensors)
     import tensorflow as tf
 
@@ -51,10 +52,18 @@ def _compiled(run: Callable) -> Callable:
     import tensorflow as tf
 
     def traced(*tensors: Any) -> Any:
-        _inside.on = True
-        try:
+        with unfused():  # what this calls becomes a part of it
             return run(*tensors)
-        finally:
-            _inside.on = False
 
     return tf.function(traced, jit_compile=True, autograph=False)
+
+
+@contextlib.contextmanager
+def unfused() -> Iterator[None]:
+    """Within it, `fused` runs functions operation by operation."""
+    before = getattr(_thread, "unfused", False)
+    _thread.unfused = True
+    try:
+        yield
+    finally:
+        _thread.unfused = before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -86,3 +88,26 @@ def gaussian(owner: str, clip: Any, sigma: Any, radius: int) -> Any:
         weights = [halves[abs(i)] / total for i in places]
     clip = weighted(owner, clip, [(i, 0, w) for i, w in zip(places, weights, strict=True)])
     return weighted(owner, clip, [(0, i, w) for i, w in zip(places, weights, strict=True)])
+
+
+def line_points(length: float) -> int:
+    """How many points stand for a line."""
+    return 4 * math.ceil(length)
+
+
+@functools.lru_cache(maxsize=64)
+def on_line(length: float, degrees: float) -> tuple[tuple[int, int, float], ...]:
+    """The taps of the mean along a line, each point of it on the four pixels around it."""
+    angle = math.radians(degrees)
+    count = line_points(length)
+    kernel: dict[tuple[int, int], float] = {}
+    for step in range(count):
+        away = ((step + 0.5) / count - 0.5) * (length - 1)
+        x, y = away * math.cos(angle), -away * math.sin(angle)
+        i, j = math.floor(y), math.floor(x)
+        for di, v in ((0, 1 - (y - i)), (1, y - i)):
+            for dj, u in ((0, 1 - (x - j)), (1, x - j)):
+                if u * v > 1e-9:
+                    place = (i + di, j + dj)
+                    kernel[place] = kernel.get(place, 0) + u * v / count
+    return tuple((i, j, weight) for (i, j), weight in kernel.items())

@@ -118,6 +118,37 @@ Value = float | tuple[float, ...] | Keyframes
 """What a numeric parameter takes: a number, one number a frame, or keyframes."""
 
 
+def series(
+    owner: str,
+    name: str,
+    value: tuple[float, ...] | Keyframes,
+    span: range,
+    total: int,
+    fps: float | None,
+) -> np.ndarray:
+    """A parameter's numbers at the frames of a span out of `total`: float32."""
+    if isinstance(value, Keyframes):
+        return value.at(span, total, fps)
+    if len(value) != total:
+        raise VgzooError(
+            f"{owner}: {name} has {len(value)} values for {total} frames; give one a frame, or "
+            "keyframes"
+        )
+    return np.array(value, "float32")[span.start : span.stop]
+
+
+def largest(value: Value) -> float:
+    """The largest number that a parameter takes along the clip."""
+    if isinstance(value, Keyframes):
+        return max(number for _, number in value.points)
+    return max(value) if isinstance(value, tuple) else value
+
+
+def rounded(value: float) -> int:
+    """The nearest whole number; half goes up."""
+    return math.floor(value + 0.5)
+
+
 def checked(owner: str, name: str, value: object, low: float, high: float) -> Value:
     """A parameter's value in its one form, or a VgzooError that names it."""
     if isinstance(value, Mapping):

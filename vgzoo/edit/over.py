@@ -10,7 +10,8 @@ from keras import ops
 
 from vgzoo import video
 from vgzoo.edit.base import WHOLE, Formula, When
-from vgzoo.edit.sampling import sample, size_of
+from vgzoo.edit.fusing import unfused
+from vgzoo.edit.sampling import box_sums, flat, sample, size_of
 from vgzoo.errors import VgzooError
 
 MODES = {
@@ -52,39 +53,61 @@ class Over(Formula):
         return super().run(clip, when, layer=self._layer[which], alpha=self._alpha[which], **values)
 
     def edit(
-        self, clip: Any, opacity: Any, layer: np.ndarray, alpha: np.ndarray, **place: Any
+        self,
+        clip: Any,
+        opacity: Any,
+        layer: np.ndarray,
+        alpha: np.ndarray,
+        size: Any = 1.0,
+        **place: Any,
     ) -> Any:
         height, width = size_of(self.edit_name, clip.shape)
-        layer, alpha = self._fitted(layer, alpha, height, width)
+        fixed = isinstance(size, float)
+        if fixed:
+            layer, alpha = self._fitted(layer, alpha, (height, width), size)
         if clip.shape[-1] == 1 and layer.shape[-1] == 3:
             layer = (layer @ np.float32([0.2126, 0.7152, 0.0722]))[..., None]
-        high, wide = layer.shape[1:3]
-        # Whole pixels, so that what stands still is as sharp as it came.
-        places = self._place((height - high, width - wide), height, **place)
-        places = (ops.round(ops.convert_to_tensor(p, "float32")) for p in places)
-        down, right = (p[..., 0] if len(p.shape) == 5 else p for p in places)
-        rows = ops.arange(height, dtype="float32")[:, None] - down
-        columns = ops.arange(width, dtype="float32") - right
-        blank = ops.zeros((1, 1, height, width))
         both = ops.convert_to_tensor(np.concatenate([layer * alpha, alpha], -1)[None])
-        placed = sample(both, columns + blank, rows + blank, "black")
+        old = layer.shape[1:3]
+        new = old if fixed else self._extent(old, (height, width), flat(size))
+        rooms = tuple(n - m for n, m in zip((height, width), new, strict=True))
+        places = self._place(rooms, height, **{k: flat(v) for k, v in place.items()})
+        down, right = (ops.convert_to_tensor(p, "float32") for p in places)
+        if fixed:  # whole pixels, so that what stands still is as sharp as it came
+            down, right = ops.round(down), ops.round(right)
+        rows = ops.reshape(ops.arange(height, dtype="float32"), (1, 1, -1, 1)) - down
+        columns = ops.reshape(ops.arange(width, dtype="float32"), (1, 1, 1, -1)) - right
+        with unfused():  # what lies over the frame is a constant
+            if fixed:
+                placed = sample(both, columns, rows, "black")
+            else:
+                scales = tuple(n / m for n, m in zip(old, new, strict=True))
+                rows, columns = (
+                    [ops.clip((first + i) * scale, 0.0, float(n)) for i in (0.0, 1.0)]
+                    for first, scale, n in zip((rows, columns), scales, old, strict=True)
+                )
+                placed = box_sums(both, columns, rows) / (scales[0] * scales[1])[..., None]
         share = placed[..., -1:]
         top = placed[..., :-1] / ops.maximum(share, 1e-6)
         mixed = ops.clip(MODES[self.mode](clip, top), 0.0, 1.0)
         return clip + (mixed - clip) * share * opacity
 
     def _fitted(
-        self, layer: np.ndarray, alpha: np.ndarray, height: int, width: int
+        self, layer: np.ndarray, alpha: np.ndarray, frame: tuple[int, int], size: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What lies over a frame of this size; it must not be larger."""
-        if layer.shape[1] > height or layer.shape[2] > width:
+        """What lies over a frame of this height and width; it must not be larger."""
+        if layer.shape[1] > frame[0] or layer.shape[2] > frame[1]:
             raise VgzooError(
                 f"{self.edit_name}: {layer.shape[2]}x{layer.shape[1]} pixels came for frames of "
-                f"{width}x{height}; make it smaller"
+                f"{frame[1]}x{frame[0]}; make it smaller"
             )
         return layer, alpha
 
-    def _place(self, rooms: tuple[int, int], height: int, **place: Any) -> tuple[Any, Any]:
+    def _extent(self, old: tuple[int, int], frame: tuple[int, int], size: Any) -> tuple[Any, Any]:
+        """The height and width that it takes where its size changes along the clip."""
+        return old[0] * size, old[1] * size
+
+    def _place(self, rooms: tuple[Any, Any], height: int, **place: Any) -> tuple[Any, Any]:
         """Its first row and column, where `rooms` rows and columns of the frame are left over."""
         return place["y"] * rooms[0], place["x"] * rooms[1]
 

@@ -24,6 +24,11 @@ def size_of(owner: str, shape: Any) -> tuple[int, int]:
     return height, width
 
 
+def flat(value: Any) -> Any:
+    """A number, or numbers (b, t, 1, 1, 1) as (b, t, 1, 1), in the shape of places."""
+    return value[..., 0] if len(getattr(value, "shape", ())) == 5 else value
+
+
 def sample(clip: Any, x: Any, y: Any, border: str = "edge") -> Any:
     """Looks pixels up bilinearly.
 
@@ -71,6 +76,27 @@ def looked_up(clip: Any, *around: Any) -> Any:
     )
 
 
+def box_sums(clip: Any, columns: tuple[Any, Any], rows: tuple[Any, Any]) -> Any:
+    """Sums over boxes of pixels, of which the outermost count in part.
+
+    Args:
+        clip: float32 (B, T, H, W, C).
+        columns: float32 (b, t, 1, W'), where boxes begin and end, 0 to W.
+        rows: float32 (b, t, H', 1), the same, 0 to H.
+
+    Returns:
+        float32 (B, T, H', W', C).
+    """
+    # As differences of sums from the border on, which are linear within a pixel.
+    height = clip.shape[2]
+    clip = ops.pad(ops.cumsum(clip, 3), ((0, 0), (0, 0), (0, 0), (1, 0), (0, 0)))
+    every = ops.reshape(ops.arange(height, dtype="float32"), (1, 1, -1, 1))
+    clip = sample(clip, columns[1], every) - sample(clip, columns[0], every)
+    every = ops.reshape(ops.arange(clip.shape[3], dtype="float32"), (1, 1, 1, -1))
+    clip = ops.pad(ops.cumsum(clip, 2), ((0, 0), (0, 0), (1, 0), (0, 0), (0, 0)))
+    return sample(clip, every, rows[1]) - sample(clip, every, rows[0])
+
+
 def _within(index: Any, size: int, border: str) -> Any:
     """Indices beyond the border, as int32 indices inside."""
     if border == "wrap":
@@ -110,7 +136,7 @@ class Warp(Formula):
     def _places(self, size: tuple[int, int], values: dict[str, Any]) -> tuple[Any, Any]:
         high, wide = self.new_size(*size)
         across, down = ops.arange(wide, dtype="float32"), ops.arange(high, dtype="float32")[:, None]
-        x, y = self.field(across, down, size, **_flat(values))
+        x, y = self.field(across, down, size, **{k: flat(v) for k, v in values.items()})
         blank = ops.zeros((1, 1, high, wide))
         return x + blank, y + blank
 
@@ -150,14 +176,9 @@ class Warp(Formula):
             return self._kept[1]
         places = self._places(size, self.values(frames, when))
         x, y = (ops.convert_to_numpy(place)[0] for place in places)
-        maps = list(zip(x, y, strict=True))
+        maps = list(zip(*np.broadcast_arrays(x, y), strict=True))
         self._kept = key, maps
         return maps
-
-
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    """Values (b, t, 1, 1, 1) as (b, t, 1, 1)."""
-    return {k: v[..., 0] if len(getattr(v, "shape", ())) == 5 else v for k, v in values.items()}
 
 
 def checked_border(owner: str, border: str) -> str:

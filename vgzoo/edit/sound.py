@@ -18,8 +18,8 @@ _WEBM = ("opus", "vorbis", "libopus", "libvorbis")
 Timed = tuple[float, int, Any]  # seconds, a number, a packet
 
 
-def tracks_of(source: Path, target: Path, heard: Sound) -> int:
-    """How many sound tracks there are to take along.
+def tracks_of(source: Path, target: Path, heard: Sound | None) -> int:
+    """How many sound tracks there are, to take along as `heard` says.
 
     Raises:
         VideoError: the target cannot hold one as it is.

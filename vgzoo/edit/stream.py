@@ -52,7 +52,8 @@ def edit_file(
         progress: called with the frames done and the frames to come in all.
 
     Returns:
-        `frames`, `height`, `width`, `fps` of the new file, and `sound`: how many sound tracks.
+        `frames`, `height`, `width`, `fps` of the new file, `sound`: how many sound tracks, and
+        `sound_left_out`: how many did not fit.
 
     Raises:
         VgzooError: a file that cannot be read or written, an edit that does not take it, or a
@@ -63,7 +64,8 @@ def edit_file(
     opencv()
     footage = edits.stream(open_footage(source))
     heard = footage.sound if sound else None
-    tracks = tracks_of(source, target, heard) if heard else 0
+    found = tracks_of(source, target, heard) if sound else 0
+    tracks = found if heard else 0
     shape, done = None, 0
     with video._replacing(target) as whole:
         pictures = whole.with_name(f".vgzoo-{secrets.token_hex(6)}{target.suffix.lower()}")
@@ -87,4 +89,5 @@ def edit_file(
         "width": shape[2],
         "fps": round(footage.fps, 3),
         "sound": tracks,
+        "sound_left_out": found - tracks,
     }

@@ -10,8 +10,7 @@ from keras import ops
 
 from vgzoo.edit.base import Formula
 from vgzoo.edit.colour import luma
-from vgzoo.edit.frame import whole
-from vgzoo.edit.keyframes import Value
+from vgzoo.edit.keyframes import Value, largest, rounded
 from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
 
@@ -29,11 +28,20 @@ def neighbours(owner: str, clip: Any, radius: int) -> list[Any]:
 
 
 class _Temporal(Formula):
-    def __init__(self, radius: int, **settings: Any) -> None:
-        super().__init__(radius=whole(self.edit_name, "radius", radius, 1), **settings)
-        if radius > 60:
-            raise VgzooError(f"{self.edit_name}: radius={radius} came; wanted 1 to 60 frames")
-        self.context = radius
+    def __init__(self, radius: Value, **settings: Any) -> None:
+        super().__init__(radius=radius, **settings)
+        self.context = rounded(largest(self.radius))
+
+    def _around(self, clip: Any, radius: Any) -> list[tuple[int, Any, Any]]:
+        """How far off, the clip of those frames, and 1 where the radius reaches them, else 0."""
+        reach = self.context
+        clips = neighbours(self.edit_name, clip, reach)
+        if isinstance(radius, float):
+            counts = [1.0] * len(clips)
+        else:
+            offsets = range(-reach, reach + 1)
+            counts = [ops.cast(radius >= abs(i) - 0.5, "float32") for i in offsets]
+        return list(zip(range(-reach, reach + 1), clips, counts, strict=True))
 
 
 @register("temporal_median")
@@ -41,17 +49,23 @@ class TemporalMedian(_Temporal):
     """The median over frames: what passes by in fewer than half of them is gone.
 
     Args:
-        radius: 1 to 60 frames before and behind.
+        radius: 1 to 60 frames before and behind, rounded.
     """
 
+    ranges = {"radius": (1, 60)}
     fuses = False
 
-    def __init__(self, radius: int = 1, **kwargs: Any) -> None:
+    def __init__(self, radius: Value = 1.0, **kwargs: Any) -> None:
         super().__init__(radius, **kwargs)
 
-    def edit(self, clip: Any) -> Any:
-        around = ops.stack(neighbours("temporal_median", clip, self.radius), 0)
-        return ops.sort(around, 0)[self.radius]
+    def edit(self, clip: Any, radius: Any) -> Any:
+        # A frame out of reach is black, and the one as far on the other side white: the middle of
+        # the row stays that of those within reach.
+        around = [
+            other if isinstance(count, float) else ops.where(count > 0, other, float(offset > 0))
+            for offset, other, count in self._around(clip, radius)
+        ]
+        return ops.sort(ops.stack(around, 0), 0)[self.context]
 
 
 @register("denoise")
@@ -61,19 +75,19 @@ class Denoise(_Temporal):
 
     Args:
         strength: 0.001 to 1, how far levels may differ and still mix.
-        radius: 1 to 60 frames before and behind.
+        radius: 1 to 60 frames before and behind, rounded.
     """
 
-    ranges = {"strength": (0.001, 1)}
+    ranges = {"strength": (0.001, 1), "radius": (1, 60)}
 
-    def __init__(self, strength: Value = 0.05, radius: int = 2, **kwargs: Any) -> None:
+    def __init__(self, strength: Value = 0.05, radius: Value = 2.0, **kwargs: Any) -> None:
         super().__init__(radius, strength=strength, **kwargs)
 
-    def edit(self, clip: Any, strength: Any) -> Any:
+    def edit(self, clip: Any, strength: Any, radius: Any) -> Any:
         total, weight = 0.0, 0.0
-        for other in neighbours("denoise", clip, self.radius):
+        for _, other, count in self._around(clip, radius):
             apart = ops.mean((other - clip) ** 2, -1, keepdims=True)
-            part = ops.exp(-apart / (2.0 * strength * strength))
+            part = ops.exp(-apart / (2.0 * strength * strength)) * count
             total, weight = total + part * other, weight + part
         return total / weight
 
@@ -84,17 +98,19 @@ class Deflicker(_Temporal):
 
     Args:
         amount: 0 to 1; 0 changes nothing.
-        radius: 1 to 60 frames before and behind.
+        radius: 1 to 60 frames before and behind, rounded.
     """
 
-    ranges = {"amount": (0, 1)}
+    ranges = {"amount": (0, 1), "radius": (1, 60)}
 
-    def __init__(self, amount: Value = 1.0, radius: int = 5, **kwargs: Any) -> None:
+    def __init__(self, amount: Value = 1.0, radius: Value = 5.0, **kwargs: Any) -> None:
         super().__init__(radius, amount=amount, **kwargs)
 
-    def edit(self, clip: Any, amount: Any) -> Any:
+    def edit(self, clip: Any, amount: Any, radius: Any) -> Any:
         light = ops.mean(luma(clip), (2, 3, 4), keepdims=True)
-        smooth = sum(neighbours("deflicker", light, self.radius)) / (2 * self.radius + 1)
+        around = self._around(light, radius)
+        smooth = sum(other * count for _, other, count in around)
+        smooth = smooth / sum(count for _, _, count in around)
         gain = ops.clip(smooth / ops.maximum(light, 1e-3), 0.25, 4.0)
         return clip * (1.0 + amount * (gain - 1.0))
 
@@ -105,24 +121,23 @@ class Echo(_Temporal):
 
     Args:
         decay: 0 to 1, the weight of a frame against the one behind it.
-        radius: 1 to 60 earlier frames.
+        radius: 1 to 60 earlier frames, rounded.
         kind: "mean", or "lighten" for trails of what is bright.
     """
 
-    ranges = {"decay": (0, 1)}
+    ranges = {"decay": (0, 1), "radius": (1, 60)}
 
     def __init__(
-        self, decay: Value = 0.6, radius: int = 4, kind: str = "mean", **kwargs: Any
+        self, decay: Value = 0.6, radius: Value = 4.0, kind: str = "mean", **kwargs: Any
     ) -> None:
         super().__init__(radius, decay=decay, kind=kind, **kwargs)
         if kind not in ("mean", "lighten"):
             raise VgzooError(f"echo: kind={kind!r} came; wanted mean or lighten")
 
-    def edit(self, clip: Any, decay: Any) -> Any:
-        earlier = neighbours("echo", clip, self.radius)[: self.radius][::-1]
+    def edit(self, clip: Any, decay: Any, radius: Any) -> Any:
         result, total, weight = clip, 1.0, 1.0
-        for other in earlier:
-            weight = weight * decay
+        for _, other, count in self._around(clip, radius)[: self.context][::-1]:
+            weight = weight * decay * count  # out of reach is also what lies behind
             if self.kind == "lighten":
                 result = ops.maximum(result, other * weight)
             else:

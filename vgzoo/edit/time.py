@@ -18,6 +18,7 @@ from keras import ops
 
 from vgzoo.edit.base import WHOLE, Edit, Footage, Sound, When
 from vgzoo.edit.frame import number, whole
+from vgzoo.edit.keyframes import Value, checked, series
 from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
 
@@ -177,19 +178,31 @@ class Speed(Retime):
     """Plays faster or slower, at the same rate of frames.
 
     Args:
-        factor: 0.01 to 100; 2 is twice as fast.
+        factor: 0.01 to 100; 2 is twice as fast. Where it changes along the clip, it is that of the
+            old frames as they come, and files lose their sound under it.
         blend: whether new frames mix their neighbours, or the nearest one comes.
     """
 
-    def __init__(self, factor: float = 1.0, blend: bool = True, **kwargs: Any) -> None:
+    def __init__(self, factor: Value = 1.0, blend: bool = True, **kwargs: Any) -> None:
+        # Not one of `ranges`: as many frames come out for every clip of a batch.
+        factor = checked("speed", "factor", factor, 0.01, 100)
         super().__init__(factor=factor, blend=bool(blend), **kwargs)
-        number("speed", "factor", factor, 0.01, 100)
 
     def plan(self, total: int, fps: float | None) -> Plan:
-        count = max(1, int((total - 1) / self.factor + 1e-9) + 1)
-        return between(np.arange(count) * self.factor, total, self.blend)
+        if isinstance(self.factor, float):
+            count = max(1, int((total - 1) / self.factor + 1e-9) + 1)
+            return between(np.arange(count) * self.factor, total, self.blend)
+        frames = np.arange(total)
+        factors = series("speed", "factor", self.factor, range(total), total, fps)
+        place, places = 0.0, []
+        while place < total - 1 + 1e-9:
+            places.append(place)
+            place += np.interp(place, frames, factors)
+        return between(np.array(places), total, self.blend)
 
     def sound(self, heard: Sound, total: int, fps: float) -> Sound | None:
+        if not isinstance(self.factor, float):
+            return None
         return heard._replace(tempo=heard.tempo * self.factor)
 
 
@@ -249,7 +262,7 @@ class PingPong(Retime):
 
 @register("loop")
 class Loop(Retime):
-    """A loop without a jump: the last frames fade into what came before the first ones kept.
+    """A cross-faded loop: the last frames fade into what came before the first ones kept.
 
     Args:
         fade: frames, half of the clip at most, by which it becomes shorter.
