@@ -9,7 +9,7 @@ import pytest
 from edit_helpers import CLIP, PLAIN, assert_as_on_files, clip_for, make, numpy
 
 from vgzoo import edit
-from vgzoo.edit.base import Footage, When
+from vgzoo.edit.footage import Footage, When
 from vgzoo.edit.over import Over
 from vgzoo.edit.registry import find, parameters
 from vgzoo.edit.sampling import Warp

@@ -10,7 +10,7 @@ Example:
 (4, 8, 8, 3)
 """
 
-from vgzoo.edit.base import Edit, Footage
+from vgzoo.edit.base import Edit
 from vgzoo.edit.camera import EquirectView, ZoomPan
 from vgzoo.edit.colour import (
     Greyscale,
@@ -33,7 +33,8 @@ from vgzoo.edit.filters import (
     MotionBlur,
     Sharpen,
 )
-from vgzoo.edit.frame import Crop, Flip, Letterbox, Pad, Resize
+from vgzoo.edit.footage import Footage
+from vgzoo.edit.frame import Crop, Flip, Pad
 from vgzoo.edit.geometry import Affine, Elastic, Lens, Perspective, Rotate
 from vgzoo.edit.histogram import Clahe, Equalize
 from vgzoo.edit.keyframes import Keyframes
@@ -42,6 +43,7 @@ from vgzoo.edit.lut import Lut
 from vgzoo.edit.match import ColourMatch, HistogramMatch
 from vgzoo.edit.random_edit import Random
 from vgzoo.edit.registry import build, names
+from vgzoo.edit.resizing import Letterbox, Resize
 from vgzoo.edit.sequential import Sequential, from_json, parse, to_json
 from vgzoo.edit.stabilise import Stabilise
 from vgzoo.edit.temporal import Deflicker, Denoise, Echo, TemporalMedian

@@ -9,12 +9,13 @@ import numpy as np
 from keras import ops
 
 from vgzoo.edit._near import near
-from vgzoo.edit.base import WHOLE, Edit, When
-from vgzoo.edit.frame import resized, weights
+from vgzoo.edit.base import Edit
+from vgzoo.edit.footage import WHOLE, When
 from vgzoo.edit.keyframes import Value, largest
 from vgzoo.edit.look import colour
 from vgzoo.edit.over import MODES, Over, pictures
 from vgzoo.edit.registry import register
+from vgzoo.edit.resizing import resized, weights
 from vgzoo.edit.sampling import size_of
 from vgzoo.errors import VgzooError
 

@@ -8,10 +8,11 @@ from keras import ops
 
 from vgzoo.edit.base import Formula
 from vgzoo.edit.filters import reach
-from vgzoo.edit.frame import resized, whole
+from vgzoo.edit.frame import whole
 from vgzoo.edit.kernels import gaussian
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
+from vgzoo.edit.resizing import resized
 from vgzoo.edit.sampling import box_sums, flat, sample, size_of
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Formula, When, opencv
+from vgzoo.edit.base import Formula, opencv
+from vgzoo.edit.footage import WHOLE, When
 from vgzoo.edit.kernels import bordered, gaussian, line_points, on_line, shifted, weighted
 from vgzoo.edit.keyframes import Value, largest, rounded
 from vgzoo.edit.registry import register
@@ -82,8 +83,9 @@ class BoxBlur(Framewise):
         if isinstance(radius, float):
             weights = [_in_box(abs(i), radius) for i in places]
         else:
-            halves = [ops.clip(radius + 1.0 - i, 0.0, 1.0) / (2.0 * radius + 1.0) for i in places]
-            weights = [halves[reach + abs(i)] for i in places]
+            side = 2.0 * radius + 1.0
+            halves = [ops.clip(radius + 1.0 - i, 0.0, 1.0) / side for i in range(reach + 1)]
+            weights = [halves[abs(i)] for i in places]
         clip = weighted("box_blur", clip, [(i, 0, w) for i, w in zip(places, weights, strict=True)])
         return weighted("box_blur", clip, [(0, i, w) for i, w in zip(places, weights, strict=True)])
 

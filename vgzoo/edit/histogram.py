@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Formula, Measured, When, opencv
+from vgzoo.edit.base import Formula, Measured, opencv
+from vgzoo.edit.footage import WHOLE, When
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError

@@ -8,8 +8,9 @@ import numpy as np
 from keras import ops
 
 from vgzoo import random
-from vgzoo.edit.base import WHOLE, Formula, When
+from vgzoo.edit.base import Formula
 from vgzoo.edit.colour import TO_YCC, luma
+from vgzoo.edit.footage import WHOLE, When
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError

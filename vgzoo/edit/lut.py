@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Formula, When
+from vgzoo.edit.base import Formula
+from vgzoo.edit.footage import WHOLE, When
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError

@@ -9,7 +9,8 @@ import numpy as np
 from keras import ops
 
 from vgzoo import video
-from vgzoo.edit.base import WHOLE, Formula, When
+from vgzoo.edit.base import Formula
+from vgzoo.edit.footage import WHOLE, When
 from vgzoo.edit.fusing import unfused
 from vgzoo.edit.sampling import box_sums, flat, sample, size_of
 from vgzoo.errors import VgzooError
@@ -67,7 +68,6 @@ class Over(Formula):
             layer, alpha = self._fitted(layer, alpha, (height, width), size)
         if clip.shape[-1] == 1 and layer.shape[-1] == 3:
             layer = (layer @ np.float32([0.2126, 0.7152, 0.0722]))[..., None]
-        both = ops.convert_to_tensor(np.concatenate([layer * alpha, alpha], -1)[None])
         old = layer.shape[1:3]
         new = old if fixed else self._extent(old, (height, width), flat(size))
         rooms = tuple(n - m for n, m in zip((height, width), new, strict=True))
@@ -77,16 +77,12 @@ class Over(Formula):
             down, right = ops.round(down), ops.round(right)
         rows = ops.reshape(ops.arange(height, dtype="float32"), (1, 1, -1, 1)) - down
         columns = ops.reshape(ops.arange(width, dtype="float32"), (1, 1, 1, -1)) - right
+        both = ops.convert_to_tensor(np.concatenate([layer * alpha, alpha], -1)[None])
         with unfused():  # what lies over the frame is a constant
             if fixed:
                 placed = sample(both, columns, rows, "black")
             else:
-                scales = tuple(n / m for n, m in zip(old, new, strict=True))
-                rows, columns = (
-                    [ops.clip((first + i) * scale, 0.0, float(n)) for i in (0.0, 1.0)]
-                    for first, scale, n in zip((rows, columns), scales, old, strict=True)
-                )
-                placed = box_sums(both, columns, rows) / (scales[0] * scales[1])[..., None]
+                placed = _scaled(both, columns, rows, new)
         share = placed[..., -1:]
         top = placed[..., :-1] / ops.maximum(share, 1e-6)
         mixed = ops.clip(MODES[self.mode](clip, top), 0.0, 1.0)
@@ -110,6 +106,19 @@ class Over(Formula):
     def _place(self, rooms: tuple[Any, Any], height: int, **place: Any) -> tuple[Any, Any]:
         """Its first row and column, where `rooms` rows and columns of the frame are left over."""
         return place["y"] * rooms[0], place["x"] * rooms[1]
+
+
+def _scaled(layer: Any, columns: Any, rows: Any, size: tuple[Any, Any]) -> Any:
+    """A layer (1, t, h, w, C) in frames, made as large as `size` says; beyond it all is 0.
+
+    `columns` and `rows`: of the frame's pixels, from the layer's left and top on.
+    """
+    edges, area = [], 1.0
+    for first, old, new in zip((rows, columns), layer.shape[2:4], size, strict=True):
+        scale = old / new
+        edges.append(tuple(ops.clip((first + i) * scale, 0.0, float(old)) for i in (0.0, 1.0)))
+        area = area * scale
+    return box_sums(layer, edges[1], edges[0]) / area[..., None]
 
 
 def pictures(owner: str, source: Any) -> tuple[np.ndarray, np.ndarray]:

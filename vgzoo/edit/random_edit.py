@@ -11,7 +11,8 @@ from keras import ops
 
 from vgzoo import random
 from vgzoo.edit._near import near
-from vgzoo.edit.base import WHOLE, Edit, When
+from vgzoo.edit.base import Edit
+from vgzoo.edit.footage import WHOLE, When
 from vgzoo.edit.fusing import fused
 from vgzoo.edit.registry import build, find, parameters, register
 from vgzoo.errors import VgzooError

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Formula, When, opencv
+from vgzoo.edit.base import Formula, opencv
+from vgzoo.edit.footage import WHOLE, When
 from vgzoo.edit.fusing import fused
 from vgzoo.errors import VgzooError
 
@@ -40,7 +41,6 @@ def sample(clip: Any, x: Any, y: Any, border: str = "edge") -> Any:
     Returns:
         float32 (B, T, H', W', C).
     """
-
     return fused(looked_up, clip, *corners(x, y, clip.shape[2:4], border), key="looked_up")
 
 

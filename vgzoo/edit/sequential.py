@@ -12,7 +12,8 @@ from typing import Any
 
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, Footage, When
+from vgzoo.edit.base import Edit
+from vgzoo.edit.footage import WHOLE, Footage, When
 from vgzoo.edit.fusing import fused
 from vgzoo.edit.registry import build, register
 from vgzoo.errors import VgzooError

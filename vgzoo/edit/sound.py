@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vgzoo import _codecs
-from vgzoo.edit.base import Sound
+from vgzoo.edit.footage import Sound
 from vgzoo.errors import VideoError
 
 _ENCODERS = {".mp4": "aac", ".webm": "libopus"}

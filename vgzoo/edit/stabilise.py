@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Footage, When, opencv
+from vgzoo.edit.base import opencv
 from vgzoo.edit.colour import luma
-from vgzoo.edit.frame import host_resized, resized, whole
+from vgzoo.edit.footage import WHOLE, Footage, When
+from vgzoo.edit.frame import whole
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.motion import followed_corners, motions, similar
 from vgzoo.edit.registry import register
+from vgzoo.edit.resizing import host_resized, resized
 from vgzoo.edit.sampling import Warp, size_of
 from vgzoo.errors import VgzooError
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vgzoo import video
-from vgzoo.edit.base import Edit, Footage, opencv
+from vgzoo.edit.base import Edit, opencv
+from vgzoo.edit.footage import Footage
 from vgzoo.edit.sound import join, tracks_of
 from vgzoo.errors import VideoError
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Edit, Footage, Sound, When
+from vgzoo.edit.base import Edit
+from vgzoo.edit.footage import WHOLE, Footage, Sound, When
 from vgzoo.edit.frame import number, whole
 from vgzoo.edit.keyframes import Value, checked, series
 from vgzoo.edit.registry import register

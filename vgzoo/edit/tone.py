@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vgzoo.edit.base import WHOLE, Formula, When, levels, opencv
+from vgzoo.edit.base import Formula, levels, opencv
+from vgzoo.edit.footage import WHOLE, When
 from vgzoo.edit.keyframes import Value
 from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError

@@ -12,7 +12,8 @@ import numpy as np
 from keras import ops
 
 from vgzoo import video
-from vgzoo.edit.base import WHOLE, Edit, Footage, When
+from vgzoo.edit.base import Edit
+from vgzoo.edit.footage import WHOLE, Footage, When
 from vgzoo.edit.frame import whole
 from vgzoo.edit.registry import register
 from vgzoo.errors import VgzooError
