@@ -83,6 +83,11 @@ class Trajectory(layers.Layer):
             name="reach", shape=(2,), initializer=keras.initializers.Constant(self.first_reach)
         )
 
+    @property
+    def unsteady(self) -> list[keras.Variable]:
+        """The weights without which all move straight on, at one speed and in one size."""
+        return [self.speed.kernel, self.bend.kernel]
+
     def call(self, motion, frames: int):
         h = motion
         for dense in self.hidden:

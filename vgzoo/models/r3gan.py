@@ -168,6 +168,9 @@ class R3GAN(VideoModel):
         burn_in: `(step, weight), …`: in a training from scratch the weight goes through these
             points, as a geometric row between two of them; from the last one on it is gamma. A
             strong penalty holds the discriminator back while the generator is still easy to tell.
+        steady: `(step, weight)`: in a training from scratch, from that step on, weight of the
+            squares of what makes objects differ in speed and their paths bend. Where data have
+            neither, the noise of the discriminator's gradients alone makes both.
         penalty_stride: every how many clips of a batch the penalties are computed.
 
     Example:
@@ -200,6 +203,7 @@ class R3GAN(VideoModel):
         waves: int = 32,
         gamma: float = 3.0,
         burn_in: Sequence[tuple[int, float]] = (),
+        steady: tuple[int, float] | None = None,
         penalty_stride: int = 4,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
@@ -212,6 +216,7 @@ class R3GAN(VideoModel):
         self.content, self.motion, self.objects, self.waves = content, motion, objects, waves
         self.features, self.gamma, self.penalty_stride = features, gamma, penalty_stride
         self.burn_in = [list(point) for point in burn_in]
+        self.steady = list(steady) if steady else None
         self.generator = Generator(
             size=(height, width),
             widths=self.widths,
@@ -234,6 +239,7 @@ class R3GAN(VideoModel):
             "widths": list(self.widths),
             "discriminator_widths": list(self.discriminator_widths),
             "burn_in": self.burn_in,
+            "steady": self.steady,
             **{k: getattr(self, k) for k in own},
         }
 
@@ -275,7 +281,8 @@ class R3GAN(VideoModel):
         r1, r2 = self._penalty(real[::every]), self._penalty(fixed[::every])
         margin = ops.mean(real_scores[:, 0] - fake_scores[:, 0])
         self.track(generator_loss=g_loss, discriminator_loss=d_loss, margin=margin, r1=r1, r2=r2)
-        return g_loss + d_loss + 0.5 * self._penalty_weight(step) * (r1 + r2)
+        penalties = 0.5 * self._penalty_weight(step) * (r1 + r2)
+        return g_loss + d_loss + penalties + self._unsteadiness(step)
 
     def _penalty_weight(self, step):
         if not self.burn_in:
@@ -288,8 +295,15 @@ class R3GAN(VideoModel):
             power = power + done * math.log(after / before)
         return ops.where(step < steps[-1], ops.exp(power), self.gamma)
 
+    def _unsteadiness(self, step):
+        if not self.steady:
+            return 0.0
+        begin, weight = self.steady
+        squares = sum(ops.sum(ops.square(v)) for v in self.generator.trajectory.unsteady)
+        return ops.where(step < begin, 0.0, weight * squares)
+
     def end_burn_in(self) -> None:
-        self.burn_in = []
+        self.burn_in, self.steady = [], None
 
     def _penalty(self, clip):
         """Mean squared norm of the discriminator's gradient at `clip`."""
