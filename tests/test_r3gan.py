@@ -133,6 +133,24 @@ def test_the_penalty_weighs_more_in_the_burn_in_and_gamma_after_it():
 # -- networks ------------------------------------------------------------------------------
 
 
+def test_from_a_step_on_speeds_and_paths_are_held_steady():
+    model = build(steady=[3, 10.0])
+    trajectory = model.generator.trajectory
+    squares = sum(np.square(v.numpy()).sum() for v in trajectory.unsteady)
+    assert squares > 0 and model._unsteadiness(2) == 0
+    np.testing.assert_allclose(model._unsteadiness(3), 10 * squares, rtol=1e-5)
+    for variable in trajectory.unsteady:
+        variable.assign(0 * variable)
+    motion = np.random.default_rng(0).normal(size=(5, model.motion)).astype("float32")
+    trajectory.reach.assign([50.0, 50.0])  # no wall is met
+    path = ops.convert_to_numpy(trajectory(motion, frames=6)).astype("float64")
+    steps = np.linalg.norm(np.diff(path[..., :2], axis=1), axis=-1)
+    np.testing.assert_allclose(steps, steps[0, 0], rtol=1e-3)
+    assert np.ptp(path[..., 2]) < 1e-6
+    model.end_burn_in()
+    assert model._unsteadiness(3) == 0 and model.get_config()["steady"] is None
+
+
 def test_the_order_of_objects_does_not_matter():
     model = build(objects=3)
     noise = latents(model).reshape(2, 3, -1)

@@ -336,3 +336,46 @@ def test_fine_tuning_starts_from_a_saved_discriminator(run):
     for variable in model.discriminator.weights:
         expected = stored[variable.path].astype("float32")
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), expected)
+
+
+# -- from a weights folder -----------------------------------------------------------------
+
+
+def test_training_goes_on_from_weights_whose_checkpoint_is_gone(run, recipe, tmp_path):
+    longer = RECIPE["stages"] + [{"steps": 4, "frames": 4, "size": 16, "batch_size": 4}]
+    change(recipe, stages=longer)
+    out = tmp_path / "on"
+    done = train(recipe, out=out, weights=run / "tiny", steps=40, verbose=0)
+    assert done["step"] == 40
+    assert_same_weights(run, out)
+    begun, before = load_file(out / "checkpoint.safetensors"), run / "checkpoint.safetensors"
+    before = load_file(before)
+    shared = [k for k in begun if k.endswith("velocity") and before[k].mean() > 1e-10]
+    assert len(shared) > 20
+    # The same statistics of gradients, of other clips: of the same size.
+    ratios = [np.log(begun[k].mean() / before[k].mean()) for k in shared]
+    assert abs(np.median(ratios)) < 1
+    iterations = next(k for k in begun if k.endswith("iteration"))
+    assert begun[iterations] == before[iterations] == 40
+    done = train(recipe, out=out, resume=True, verbose=0)
+    assert done["finished"] and done["step"] == 44
+    record = json.loads((out / "tiny" / "train.json").read_text())
+    sha256 = vgzoo.info(run / "tiny")["tensors"]["model.safetensors"]["sha256"]
+    assert [s["first_step"] for s in record["sittings"]] == [0, 40, 40]
+    assert [s.get("from_weights") for s in record["sittings"]] == [None, sha256, None]
+    rows = (out / "log.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["step", *map(str, range(2, 45, 2))]
+
+
+def test_weights_of_another_training_are_refused(run, recipe, tmp_path):
+    for fields, message in (
+        ({}, "nothing is left"),
+        ({"dataset": "mnist-stochastic"}, "trained with dataset 'mnist'"),
+    ):
+        change(recipe, **fields)
+        with pytest.raises(VgzooError, match=message):
+            train(recipe, out=tmp_path / "on", weights=run / "tiny", verbose=0)
+    shutil.copytree(run, tmp_path / "there")
+    change(recipe, stages=RECIPE["stages"] * 2)
+    with pytest.raises(VgzooError, match="without weights"):
+        train(recipe, out=tmp_path / "there", weights=run / "tiny", verbose=0)

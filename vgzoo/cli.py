@@ -190,6 +190,9 @@ def train(
     minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
     steps: Annotated[int | None, typer.Option(help="Stop at this step of the recipe.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    weights: Annotated[
+        str | None, typer.Option(help="Weights whose training goes on, their checkpoint gone.")
+    ] = None,
     devices: Annotated[
         str | None, typer.Option(help="Those of this host to share a batch: GPU:0,GPU:1.")
     ] = None,
@@ -223,6 +226,7 @@ def train(
                 minutes=minutes,
                 steps=steps,
                 resume=resume,
+                weights=weights,
                 devices=devices.split(",") if devices else None,
                 hosts=several,
             )

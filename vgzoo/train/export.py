@@ -22,6 +22,7 @@ _DATA_LICENSES = {
 }
 _GOLDEN = {"n": 2, "seed": 0, "tolerance": 1.0}
 _FLOPS = "flops.json"
+_SITTING = ("first_step", "commit", "from_weights")
 
 
 def export(model: VideoModel, name: str, recipe: dict, out: Path, step: int) -> Path:
@@ -68,7 +69,7 @@ def export(model: VideoModel, name: str, recipe: dict, out: Path, step: int) -> 
         "hardware": ", then ".join(dict.fromkeys(s["hardware"] for s in sittings)),
         "backend": ", then ".join(dict.fromkeys(s["backend"] for s in sittings)),
         "wall_s": _training_seconds(out, recipe),
-        "sittings": [{k: s[k] for k in ("first_step", "commit")} for s in sittings],
+        "sittings": [{k: s[k] for k in _SITTING if k in s} for s in sittings],
     }
     (folder / "train.json").write_text(json.dumps(record, indent=2) + "\n")
     (folder / "README.md").write_text(card.of(folder, f"./{name}"))

@@ -113,6 +113,14 @@ def clips_seen(recipe: dict, step: int) -> int:
     return clips
 
 
+def stages(recipe: dict):
+    """Each stage with the steps between which it lies: `(stage, start, end)`."""
+    start = 0
+    for stage in recipe["stages"]:
+        yield stage, start, start + stage["steps"]
+        start += stage["steps"]
+
+
 def clips(recipe: dict, stage: dict, *, start: int, steps: int, shard: tuple[int, int] = (0, 1)):
     """The clips of some steps of a stage, as `vgzoo.data.clips` gives them.
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import keras
 
-from vgzoo import models
+from vgzoo import _folder, models
 from vgzoo.errors import VgzooError
-from vgzoo.train import callbacks, checkpoint, distribution, export, recipes
+from vgzoo.train import callbacks, checkpoint, distribution, export, recipes, restart
 
 
 def train(
@@ -21,6 +21,7 @@ def train(
     minutes: float | None = None,
     steps: int | None = None,
     resume: bool = False,
+    weights: str | Path | None = None,
     devices: Sequence[str] | None = None,
     hosts: distribution.Hosts | None = None,
     verbose: int = 1,
@@ -38,6 +39,8 @@ def train(
         minutes: stop after so many minutes.
         steps: stop at this step of the recipe.
         resume: go on from the checkpoint in `out`, if there is one.
+        weights: name or folder of weights whose training by this recipe goes on, where its
+            checkpoint is gone: at their step, with the optimizer's moments gathered anew.
         devices: of this host, as `"GPU:0"`; all its GPUs if None. They share each batch.
         hosts: which one of several hosts this is (JAX): each calls this with the same recipe, and
             they share each batch. Only the first one's `out` is used.
@@ -66,7 +69,7 @@ def train(
     try:
         with distribution.connected(hosts):
             with distribution.spread(devices, hosts) as spread:
-                step = _train(content, out, spread, resume, last, deadline, verbose)
+                step = _train(content, out, spread, resume, weights, last, deadline, verbose)
             folder = spread.tell(
                 lambda: str(export.export(_model(content), name, content, out, step))
             )
@@ -83,7 +86,7 @@ def train(
     }
 
 
-def _train(recipe, out, spread, resume, last, deadline, verbose) -> int:
+def _train(recipe, out, spread, resume, weights, last, deadline, verbose) -> int:
     """Train to step `last` or to the deadline; returns the step reached."""
     for stage in recipe["stages"]:
         spread.check_batch(stage["batch_size"])
@@ -94,12 +97,15 @@ def _train(recipe, out, spread, resume, last, deadline, verbose) -> int:
             "gradient_accumulation_steps does not go with several devices under TensorFlow: take "
             "one, or KERAS_BACKEND=jax"
         )
-    step, theirs = spread.tell(lambda: [_begin(out, recipe, resume), recipe])
+    origin = weights and restart.origin(weights, recipe)
+    step, theirs = spread.tell(lambda: [_begin(out, recipe, resume, origin), recipe])
     _refuse_change(theirs, recipe, "the first host has another recipe than this one")
     model = _model(recipe)
-    if not step:
-        checkpoint.save(out, model, spread, step=0, recipe=recipe)
-    for stage, start, end in _stages(recipe):
+    if origin:
+        restart.fill(model, recipe, origin[0], step, spread)
+    if origin or not step:
+        checkpoint.save(out, model, spread, step=step, recipe=recipe)
+    for stage, start, end in recipes.stages(recipe):
         step = _run(model, recipe, out, spread, stage, start, end, step, last, deadline, verbose)
     return step
 
@@ -113,19 +119,23 @@ def _model(recipe: dict):
     return model
 
 
-def _begin(out: Path, recipe: dict, resume: bool) -> int:
+def _begin(out: Path, recipe: dict, resume: bool, origin: tuple[Path, dict] | None) -> int:
     """The step to go on from; notes what is begun, and on what."""
-    step = _first_step(out, recipe, resume)
+    step = _first_step(out, recipe, resume, origin)
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(json.dumps(recipe, indent=2) + "\n")
-    _begin_sitting(out, step)
+    if origin:
+        restart.begin(out, *origin)
+    _begin_sitting(out, step, origin)
     return step
 
 
-def _first_step(out: Path, recipe: dict, resume: bool) -> int:
+def _first_step(out: Path, recipe: dict, resume: bool, origin: tuple[Path, dict] | None) -> int:
     found = checkpoint.read_metadata(out)
     if found is None:
-        return 0
+        return origin[1]["steps"] if origin else 0
+    if origin:
+        raise VgzooError(f"{out} holds a run: go on with resume (--resume) and without weights")
     step, before = found
     if not resume:
         raise VgzooError(
@@ -144,13 +154,6 @@ def _refuse_change(before: dict, recipe: dict, what: str) -> None:
     ]
     if changed:
         raise VgzooError(f"{what} ({'; '.join(changed)}): take another folder, or that recipe")
-
-
-def _stages(recipe: dict):
-    start = 0
-    for stage in recipe["stages"]:
-        yield stage, start, start + stage["steps"]
-        start += stage["steps"]
 
 
 def _run(model, recipe, out, spread, stage, start, end, step, last, deadline, verbose) -> int:
@@ -184,7 +187,7 @@ def _run(model, recipe, out, spread, stage, start, end, step, last, deadline, ve
     return keep.step
 
 
-def _begin_sitting(out: Path, step: int) -> None:
+def _begin_sitting(out: Path, step: int, origin: tuple[Path, dict] | None) -> None:
     """Note on what, and with which code, the run goes on from here."""
     record = {
         "first_step": step,
@@ -192,6 +195,8 @@ def _begin_sitting(out: Path, step: int) -> None:
         "backend": f"{keras.backend.backend()}, keras {keras.__version__}",
         "commit": _commit(),
     }
+    if origin:
+        record["from_weights"] = _folder.file_entry(origin[0] / "model.safetensors")["sha256"]
     with open(out / "sittings.jsonl", "a") as file:
         file.write(json.dumps(record) + "\n")
 
