@@ -18,6 +18,16 @@ TINY = {
         "waves": 4,
         "penalty_stride": 2,
     },
+    "causalvae": {
+        "frames": 6,
+        "height": 16,
+        "width": 16,
+        "channels": 3,
+        "widths": (4, 6, 8),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_blocks": (1, 1, 1),
+        "latent": 2,
+    },
     "digit_reader": {
         "frames": 6,
         "height": 16,

@@ -9,6 +9,8 @@ found the factorised form at least as good).
 import keras
 from keras import layers, ops
 
+from vgzoo.layers.causal import Past
+
 
 class TimeConv(layers.Layer):
     """Convolution along time, `(B·T, H, W, C)` → `(B·T, H, W, filters)`, zero-padded.
@@ -16,22 +18,29 @@ class TimeConv(layers.Layer):
     Args:
         filters: output channels.
         kernel_size: frames seen, odd.
+        causal: whether these are a frame and those before it.
     """
 
-    def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, causal: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
-        self.kernel_size = kernel_size
+        self.kernel_size, self.causal = kernel_size, causal
         self.conv = layers.Conv2D(
-            filters, (kernel_size, 1), padding="same", kernel_initializer=he_normal(), name="conv"
+            filters,
+            (kernel_size, 1),
+            padding="valid" if causal else "same",
+            kernel_initializer=he_normal(),
+            name="conv",
         )
 
     def build(self, shape):
         self.conv.build((None, None, None, shape[-1]))
 
-    def call(self, x, frames: int):
+    def call(self, x, frames: int, past: Past | None = None):
         _, height, width, channels = x.shape
         x = ops.reshape(x, (-1, frames, height * width, channels))
+        if self.causal:
+            x = (past or Past()).precede(self.conv.kernel.path, x, self.kernel_size - 1)
         return ops.reshape(self.conv(x), (-1, height, width, self.filters))
 
     def compute_output_shape(self, shape):

@@ -1,6 +1,6 @@
 """What every model of the zoo shares: the loop that makes clips, the noise, the way into `fit`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import keras
@@ -32,6 +32,7 @@ class VideoModel(keras.Model):
     logged: ClassVar[tuple[str, ...]] = ()  # scalars that `track` shows beside the loss
     options: ClassVar[tuple[str, ...]] = ()  # of generate's "labels" and "steps", those it takes
     any_length: ClassVar[bool] = False  # whether clips of other lengths can be trained on
+    fitted_to: ClassVar[int] = 0  # clips that `fit_to` wants when the weights are done
 
     def __init__(
         self, *, frames: int, height: int, width: int, channels: int, seed: int = 0
@@ -110,6 +111,12 @@ class VideoModel(keras.Model):
 
     def end_burn_in(self) -> None:
         """Drops what only the first steps of a training need; called when a recipe is done."""
+
+    def fit_to(self, clips: Iterable[np.ndarray]) -> None:
+        """Fits, to batches of real clips, what is not trained by gradients.
+
+        Called when a recipe is done, where a model says in `fitted_to` how many clips it wants.
+        """
 
     def call(self, inputs, training=None):
         """Hands the batch on: the objective sees it as it came."""
@@ -227,10 +234,12 @@ class VideoModel(keras.Model):
         """`(noise, labels) → uint8 clip`, compiled by the backend."""
 
         def run(noise, labels):
-            clip = self.sample(noise, labels=labels, frames=frames, steps=steps)
-            clip = ops.cast(clip, "float32")
-            return ops.cast(ops.clip(ops.round((clip + 1) * 127.5), 0, 255), "uint8")
+            return to_uint8(self.sample(noise, labels=labels, frames=frames, steps=steps))
 
+        return self.compiled_function(run)
+
+    def compiled_function(self, run: Callable) -> Callable:
+        """A function of trees of tensors over the model's weights, compiled by the backend."""
         backend = keras.backend.backend()
         if backend == "tensorflow":
             import tensorflow as tf
@@ -242,18 +251,24 @@ class VideoModel(keras.Model):
             variables = self.tensor_groups()["model"]
 
             @jax.jit
-            def stateless(values, noise, labels):
+            def stateless(values, *inputs):
                 with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)):
-                    return run(noise, labels)
+                    return run(*inputs)
 
             return lambda *inputs: stateless([v.value for v in variables], *inputs)
         import torch
 
-        def without_gradients(noise, labels):
+        def without_gradients(*inputs):
             with torch.no_grad():
-                return run(ops.convert_to_tensor(noise), labels)
+                return run(*keras.tree.map_structure(ops.convert_to_tensor, inputs))
 
         return without_gradients
+
+
+def to_uint8(clip):
+    """A network's clip, about [-1, 1], as clips are shown."""
+    clip = ops.cast(clip, "float32")
+    return ops.cast(ops.clip(ops.round((clip + 1) * 127.5), 0, 255), "uint8")
 
 
 def register(cls: type[VideoModel]) -> type[VideoModel]:
