@@ -17,7 +17,7 @@ import numpy as np
 from vgzoo import _folder, card, hub, registry, video
 from vgzoo._atomic import write_text
 from vgzoo.errors import VgzooError
-from vgzoo.metrics import generation, judges
+from vgzoo.metrics import generation, judges, reconstruction
 from vgzoo.metrics.base import at_least_one
 
 Make = Callable[[int, int], np.ndarray]  # (n, seed) → clips
@@ -49,7 +49,18 @@ def _generation(dataset: str) -> Protocol:
     )
 
 
+def _reconstruction(dataset: str) -> Protocol:
+    return Protocol(
+        n=1024,
+        fits=lambda c: "reconstruct" in c["tasks"] and c["dataset"] == dataset,
+        run=lambda model, n, seed: reconstruction.run(dataset, model, n, seed),
+    )
+
+
 PROTOCOLS: dict[str, Protocol] = {
+    "reconstruction-mnist": _reconstruction("mnist"),
+    "reconstruction-cifar10": _reconstruction("cifar10"),
+    "reconstruction-imagenette": _reconstruction("imagenette"),
     "generation-mnist": _generation("mnist"),
     "generation-cifar10": _generation("cifar10"),
     "generation-imagenette": _generation("imagenette"),

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from vgzoo import video
 from vgzoo.models.base import VideoModel
-from vgzoo.train import checkpoint, curves
+from vgzoo.train import checkpoint, curves, recipes
 from vgzoo.train.distribution import Spread
 
 
@@ -95,9 +96,17 @@ class Log(keras.callbacks.Callback):
         self._write(Summary(value=values))
 
     def _strip(self) -> None:
-        """Four clips of the averaged network, always of the same noise."""
+        """Four clips of the averaged network, always of the same noise.
+
+        Of an autoencoder, two clips of the validation split, each above what comes back of it.
+        """
         with averaged(self.model):
-            clips = self.model.generate(4, seed=0)
+            if "reconstruct" in self.model.tasks:
+                real = recipes.shown(self.recipe)
+                made = self.model.reconstruct(real)
+                clips = np.stack([real, made], axis=1).reshape(-1, *real.shape[1:])
+            else:
+                clips = self.model.generate(4, seed=0)
         if not self.out:
             return
         (self.out / "samples").mkdir(exist_ok=True)

@@ -39,6 +39,8 @@ def export(model: VideoModel, name: str, recipe: dict, out: Path, step: int) -> 
     checkpoint.restore(out, model)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     model.end_burn_in()
+    if model.fitted_to:
+        model.fit_to(_clips(recipe, model.fitted_to))
     folder = hub.save(
         model,
         out / name,
@@ -74,6 +76,14 @@ def export(model: VideoModel, name: str, recipe: dict, out: Path, step: int) -> 
     (folder / "train.json").write_text(json.dumps(record, indent=2) + "\n")
     (folder / "README.md").write_text(card.of(folder, f"./{name}"))
     return folder
+
+
+def _clips(recipe: dict, count: int):
+    """Batches of the clips that a training began with, as NumPy arrays."""
+    stage = recipe["stages"][-1]
+    steps = -(-count // stage["batch_size"])
+    for batch in recipes.clips(recipe, stage, start=0, steps=steps):
+        yield ops.convert_to_numpy(batch["clip"])
 
 
 def data_license(dataset: str) -> str:

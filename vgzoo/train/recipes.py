@@ -21,6 +21,7 @@ import json
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import ops
 
 from vgzoo import data, models
@@ -130,21 +131,29 @@ def clips(recipe: dict, stage: dict, *, start: int, steps: int, shard: tuple[int
         steps: how many batches.
         shard: (index, hosts): of each batch, this host's part.
     """
-    name = recipe["dataset"]
-    options = {
-        "frames": stage["frames"],
-        "size": stage["size"],
+    options = _options(recipe, stage) | {
         "batch_size": stage["batch_size"] // shard[1],
-        "seed": recipe["seed"],
         "start": start,
         "count": steps * stage["batch_size"],
         "shard": shard,
     }
     if models.model_class(recipe["arch"]).family == "judge":
-        return truths.clips(name, "train", **options)
-    if name not in data.names():
+        return truths.clips(recipe["dataset"], "train", **options)
+    return data.clips(recipe["dataset"], "train", **options)
+
+
+def shown(recipe: dict, count: int = 2) -> np.ndarray:
+    """The first clips of the validation split, uint8 `(count, T, H, W, C)`, as the last stage's."""
+    options = _options(recipe, recipe["stages"][-1]) | {"batch_size": count, "count": count}
+    batch = next(iter(data.clips(recipe["dataset"], "validation", **options)))
+    return ops.convert_to_numpy(batch["clip"])
+
+
+def _options(recipe: dict, stage: dict) -> dict:
+    options = {"frames": stage["frames"], "size": stage["size"], "seed": recipe["seed"]}
+    if recipe["dataset"] not in data.names() and Path(recipe["dataset"]).is_dir():
         options["channels"] = recipe["kwargs"].get("channels", 1)  # a folder's videos have either
-    return data.clips(name, "train", **options)
+    return options
 
 
 @keras.saving.register_keras_serializable("vgzoo")
