@@ -118,6 +118,11 @@ def _usage(config: dict, source: str) -> str:
             "clips = model.generate(16, seed=0)  # uint8 (16, T, H, W, C)",
             f'vgzoo.write("clips.gif", clips, fps={config["clip"]["fps"]})',
         ]
+    if "reconstruct" in config["tasks"]:
+        lines += [
+            "latents = model.encode(clips)  # float32 (B, 1 + k, H/4, W/4, L), of 1 + 4k frames",
+            "clips = model.decode(latents)  # or, from clip to clip, model.reconstruct",
+        ]
     return "## Use\n\n" + "\n".join(["```python", *lines, "```"])
 
 

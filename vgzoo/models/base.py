@@ -32,6 +32,7 @@ class VideoModel(keras.Model):
     logged: ClassVar[tuple[str, ...]] = ()  # scalars that `track` shows beside the loss
     options: ClassVar[tuple[str, ...]] = ()  # of generate's "labels" and "steps", those it takes
     any_length: ClassVar[bool] = False  # whether clips of other lengths can be trained on
+    side_step: ClassVar[int] = 0  # whose multiples the sides of clips to train on may be
     fitted_to: ClassVar[int] = 0  # clips that `fit_to` wants when the weights are done
 
     def __init__(
@@ -129,11 +130,14 @@ class VideoModel(keras.Model):
             batch: a clip tensor or a dict with `"clip"`; uint8, or float in [0, 1].
         """
         clip = ops.convert_to_tensor(batch["clip"] if isinstance(batch, dict) else batch)
-        wanted = ("any" if self.any_length else self.frames, self.height, self.width, self.channels)
-        if len(clip.shape) != 5 or any(
-            came not in (None, want) and want != "any"
-            for came, want in zip(clip.shape[1:], wanted, strict=True)
-        ):
+        wanted = list(self.clip_spec.values())
+        fits = [came in (None, want) for came, want in zip(clip.shape[1:], wanted, strict=False)]
+        if self.any_length:
+            wanted[0], fits[:1] = "any", [True]
+        if self.side_step:
+            wanted[1:3] = [f"a multiple of {self.side_step}"] * 2
+            fits[1:3] = [not (side or 0) % self.side_step for side in clip.shape[2:4]]
+        if len(clip.shape) != 5 or not all(fits):
             raise VgzooError(
                 f"{self.name} trains on clips (B, {', '.join(map(str, wanted))}); "
                 f"got {tuple(clip.shape)}"

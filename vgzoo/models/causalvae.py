@@ -100,7 +100,7 @@ class CausalVAE(VideoModel):
 
     Args:
         frames, height, width, channels, seed: as for `VideoModel`; frames of a multiple of 4
-            pixels. Clips of any length are trained on, and clips of any length and size coded.
+            pixels. Clips of other lengths and sizes are trained on and coded too.
         widths: channels at half the frame's size, at a quarter and half the rate, and at a quarter
             and a quarter of the rate.
         encoder_blocks, decoder_blocks: residual blocks at each of these.
@@ -128,6 +128,7 @@ class CausalVAE(VideoModel):
         "arXiv:2309.15505",
     )
     any_length = True
+    side_step = RATE
     logged = ("pixel_loss", "gradient_loss", "kl", "psnr")
     fitted_to = 2048
 
