@@ -1,18 +1,22 @@
 """The causal autoencoder: parts give what the whole gives, and nothing looks ahead."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from colour_banks import write_cifar10
 from every import build
 from keras import ops
 from scipy.fft import dctn
 from tiny import TINY, clip_batch, scramble
 
+import vgzoo
 from vgzoo import models
 from vgzoo.errors import VgzooError
 from vgzoo.layers.causal import DoubleTime, HalveTime, Past
 from vgzoo.layers.linear_prior import LinearPrior
 from vgzoo.layers.quantizer import FSQ
+from vgzoo.metrics import PSNR
 
 RNG = np.random.default_rng(0)
 
@@ -267,3 +271,21 @@ def test_what_is_generated_follows_the_fit(model):
     assert model.generate(2, frames=9).shape == (2, 9, 16, 16, 3)
     short, long = model.generate(1, frames=5), model.generate(1, frames=9)
     assert np.abs(long[:, :5].astype(int) - short).max() <= 1  # a longer clip begins as a short one
+
+
+# -- fine-tuning ---------------------------------------------------------------------------
+
+
+def test_the_bundled_decoder_is_fine_tuned_to_other_clips(tmp_path, monkeypatch):
+    """The encoder frozen, so that latents stay what they were, on clips of another size."""
+    write_cifar10(tmp_path)
+    monkeypatch.setenv("VGZOO_DATA", str(tmp_path))
+    model = vgzoo.load("causalvae-imagenette")
+    seen = next(iter(vgzoo.data.clips("cifar10", "test", frames=9, batch_size=8, count=8)))
+    clip = np.asarray(seen["clip"])
+    before, latents = PSNR()(clip, model.reconstruct(clip)), model.encode(clip)
+    model.encoder.trainable = False
+    model.compile(keras.optimizers.Adam(2e-4))
+    model.fit(vgzoo.data.clips("cifar10", frames=9, batch_size=8, count=160), verbose=0)
+    np.testing.assert_array_equal(model.encode(clip), latents)
+    assert PSNR()(clip, model.reconstruct(clip)) > before + 0.3

@@ -56,9 +56,6 @@ class HalveTime(layers.Layer):
         x = ops.concatenate([x[:, :, 0], x[:, :, 1]], axis=-1)
         return self.mix(ops.reshape(x, (-1, height, width, 2 * channels)))
 
-    def compute_output_shape(self, shape):
-        return (*shape[:-1], self.filters)
-
 
 class DoubleTime(layers.Layer):
     """The way back: `(B·T, H, W, C)` → `(B·T', H, W, filters)`, T' = 2T, or 2T - 1 from the first.
@@ -82,6 +79,3 @@ class DoubleTime(layers.Layer):
         x = ops.reshape(x, (-1, 2 * frames, height, width, self.filters))
         x = x[:, 1:] if past.first else x
         return ops.reshape(x, (-1, height, width, self.filters))
-
-    def compute_output_shape(self, shape):
-        return (*shape[:-1], self.filters)
