@@ -53,7 +53,7 @@ class HalveTime(layers.Layer):
             x = ops.pad(x, ((0, 0), (1, 0), (0, 0)))
         pairs = (frames + 1) // 2
         x = ops.reshape(x, (-1, pairs, 2, height, width, channels))
-        x = ops.concatenate([x[:, :, 0], x[:, :, 1]], axis=-1)
+        x = ops.concatenate(ops.unstack(x, axis=2), axis=-1)
         return self.mix(ops.reshape(x, (-1, height, width, 2 * channels)))
 
 
@@ -75,7 +75,7 @@ class DoubleTime(layers.Layer):
     def call(self, x, frames: int, past: Past):
         _, height, width, _ = x.shape
         x = ops.reshape(self.mix(x), (-1, frames, height, width, 2 * self.filters))
-        x = ops.stack([x[..., : self.filters], x[..., self.filters :]], axis=2)
+        x = ops.stack(ops.split(x, 2, axis=-1), axis=2)
         x = ops.reshape(x, (-1, 2 * frames, height, width, self.filters))
-        x = x[:, 1:] if past.first else x
+        x = ops.split(x, [1], axis=1)[1] if past.first else x
         return ops.reshape(x, (-1, height, width, self.filters))
