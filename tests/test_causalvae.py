@@ -11,12 +11,13 @@ from scipy.fft import dctn
 from tiny import TINY, clip_batch, scramble
 
 import vgzoo
-from vgzoo import models
+from vgzoo import bench, models
 from vgzoo.errors import VgzooError
 from vgzoo.layers.causal import DoubleTime, HalveTime, Past
 from vgzoo.layers.linear_prior import LinearPrior
 from vgzoo.layers.quantizer import FSQ
 from vgzoo.metrics import PSNR
+from vgzoo.samplers import parts
 
 RNG = np.random.default_rng(0)
 
@@ -151,6 +152,24 @@ def test_time_is_halved_and_doubled_in_pairs_after_the_first_frame():
     past = Past()
     assert double(y, frames=3, past=past).shape == (5, 2, 2, 3)
     assert double(y, frames=3, past=Past({"some": x})).shape == (6, 2, 2, 3)
+
+
+def test_cost_grows_with_the_frames_and_no_faster(model):
+    def cost(frames: int) -> int:
+        noise = np.zeros((1, *model.noise_shape(frames)), "float32")
+        return bench.flops(lambda n: model.sample(n, labels=None, frames=frames, steps=None), noise)
+
+    least, more, most = (cost(frames) for frames in (17, 65, 257))
+    assert (most - more) / (more - least) == pytest.approx(4, rel=0.01)
+
+
+def test_large_frames_go_through_in_smaller_parts(model):
+    clip = clips(1, 6, 8, 2**16)[0]  # a part is one latent frame
+    frames = [part.shape[1] for part in parts.of_clips(clip[None], 4)]
+    assert frames == [1, 4, 4]
+    latents = np.zeros((1, 4, 2, 2**14, 2), "float32")
+    assert [part.shape[1] for part in parts.of_latents(latents, 4)] == [1, 1, 1, 1]
+    assert model.encode(clips(20, 2)).shape == (20, 2, 4, 4, 2)
 
 
 # -- objective -----------------------------------------------------------------------------

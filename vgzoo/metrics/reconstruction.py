@@ -54,10 +54,8 @@ def run(dataset: str, model, n: int, seed: int) -> dict:
         figures["bits_per_pixel"] = bits / real[0, ..., 0].size
         return figures | {"fcd": generation.distances(wanted, features(made))["fcd"]}
 
-    latents = np.concatenate([model.encode(real[i : i + _BATCH]) for i in range(0, n, _BATCH)])
-    latents, bits = _coded(model, latents)
-    made = np.concatenate([model.decode(latents[i : i + _BATCH]) for i in range(0, n, _BATCH)])
-    figures = judged(made[:, : spec["frames"]], bits)
+    latents, bits = _coded(model, model.encode(real))
+    figures = judged(model.decode(latents)[:, : spec["frames"]], bits)
     new = model.generate(n, seed=seed, batch_size=_BATCH)
     generated = generation.distances(wanted, features(new))
     figures |= {f"generated_{key}": value for key, value in generated.items()}

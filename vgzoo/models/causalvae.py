@@ -18,7 +18,7 @@ arXiv 1312.6114), or quantised (FSQ, Mentzer et al. 2023, arXiv 2309.15505). New
 from a linear prior that is fitted to latents of real clips when training is done.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -32,10 +32,10 @@ from vgzoo.layers.quantizer import FSQ
 from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import depth_to_space, downsample, he_normal, leaky, space_to_depth
 from vgzoo.models.base import VideoModel, register, to_uint8
+from vgzoo.samplers import parts
 from vgzoo.video import as_uint8
 
 RATE = 4  # frames, rows and columns to one place of the latent
-_PART = 4  # latent frames worked on at a time
 _KL = 1e-6
 
 
@@ -237,7 +237,7 @@ class CausalVAE(VideoModel):
             VgzooError: frames of another size or kind.
         """
         clips, single = self._batch(clips)
-        latents = np.concatenate(list(self._encoded(_parts(clips))), axis=1)
+        latents = parts.coded(self._encoded, parts.of_clips, clips, RATE)
         return latents[0] if single else latents
 
     def decode(self, latents) -> np.ndarray:
@@ -254,15 +254,13 @@ class CausalVAE(VideoModel):
                 f"latents of shape {latents.shape} came; {self.name} decodes (B, 1 + k, h, w, "
                 f"{self.latent})"
             )
-        parts = (latents[:, i : i + _PART] for i in range(1, latents.shape[1], _PART))
-        clips = np.concatenate(list(self._decoded(_chain(latents[:, :1], parts))), axis=1)
+        clips = parts.coded(self._decoded, parts.of_latents, latents, RATE)
         return clips[0] if single else clips
 
     def reconstruct(self, clips) -> np.ndarray:
         """Clips as they come back from their latents, uint8; arguments and errors of `encode`."""
         clips, single = self._batch(clips)
-        made = list(self._decoded(self._encoded(_parts(clips))))
-        made = np.concatenate(made, axis=1)[:, : clips.shape[1]]
+        made = parts.coded(self._through, parts.of_clips, clips, RATE)[:, : clips.shape[1]]
         return made[0] if single else made
 
     def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -271,27 +269,8 @@ class CausalVAE(VideoModel):
         Args:
             frames: of one clip, `(H, W, C)`, uint8 or float in [0, 1].
         """
-        count = 0
-
-        def parts():
-            nonlocal count
-            waiting: list[np.ndarray] = []
-            for frame in frames:
-                waiting.append(self._batch(np.asarray(frame)[None])[0])
-                count += 1
-                if len(waiting) == (1 if count == 1 else RATE):
-                    yield np.concatenate(waiting, axis=1)
-                    waiting = []
-            if waiting:
-                filled = waiting + waiting[-1:] * (RATE - len(waiting))
-                yield np.concatenate(filled, axis=1)
-
-        given = 0
-        for part in self._decoded(self._encoded(parts())):
-            for frame in part[0]:
-                if given < count:
-                    yield frame
-                given += 1
+        checked = (self._batch(np.asarray(frame)[None])[0][0, 0] for frame in frames)
+        return parts.streamed(self._through, checked, RATE)
 
     def _batch(self, clips) -> tuple[np.ndarray, bool]:
         clips = as_uint8(clips)
@@ -305,30 +284,29 @@ class CausalVAE(VideoModel):
             )
         return clips, single
 
-    def _encoded(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def _through(self, clips: parts.Parts) -> Iterator[np.ndarray]:
+        return self._decoded(self._encoded(clips))
+
+    def _encoded(self, clips: parts.Parts) -> Iterator[np.ndarray]:
         def run(clip, kept):
             past = Past(kept)
             clip = ops.cast(clip, self.compute_dtype) / 127.5 - 1
             latent, _ = self._posterior(self.encoder(clip, past=past))
             return latent, past.kept
 
-        return self._carried("encode", run, parts)
+        return parts.carried(self._coder("encode", run), clips)
 
-    def _decoded(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def _decoded(self, latents: parts.Parts) -> Iterator[np.ndarray]:
         def run(latent, kept):
             past = Past(kept)
             return to_uint8(self.decoder(latent, past=past)), past.kept
 
-        return self._carried("decode", run, parts)
+        return parts.carried(self._coder("decode", run), latents)
 
-    def _carried(self, name: str, run, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Part after part through a function that hands on what it keeps."""
+    def _coder(self, name: str, run: Callable) -> Callable:
         if name not in self._coders:
             self._coders[name] = self.compiled_function(run)
-        kept: dict = {}
-        for part in parts:
-            made, kept = self._coders[name](part, kept)
-            yield ops.convert_to_numpy(made)
+        return self._coders[name]
 
     # -- generation ------------------------------------------------------------------------
 
@@ -357,20 +335,6 @@ def _whole(clip):
     """A clip filled up to 1 + 4k frames with its last one."""
     missing = -(clip.shape[1] - 1) % RATE
     return ops.concatenate([clip] + [clip[:, -1:]] * missing, axis=1) if missing else clip
-
-
-def _parts(clips: np.ndarray) -> Iterator[np.ndarray]:
-    """The first frame, then groups of frames that become whole latent frames."""
-    yield clips[:, :1]
-    for start in range(1, clips.shape[1], _PART * RATE):
-        part = clips[:, start : start + _PART * RATE]
-        missing = -part.shape[1] % RATE
-        yield np.concatenate([part, *[part[:, -1:]] * missing], axis=1) if missing else part
-
-
-def _chain(first: np.ndarray, others: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    yield first
-    yield from others
 
 
 def _differences(error):
