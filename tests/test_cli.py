@@ -190,7 +190,7 @@ def test_generate_from_a_folder(saved, tmp_path, monkeypatch, run):
         ("generate", "Missing argument"),
         ("generat tiny", "No such command 'generat'"),
         ("info tinny", "did you mean 'tiny'"),
-        ("train nothing --out run", "no recipe 'nothing'; there are: clip-encoder, digit-reader"),
+        ("train nothing --out run", "no recipe 'nothing'; there are: causalvae-imagenette"),
         ("train r3gan-mnist --out run --minutes 0", "--minutes must be more than 0"),
         ("train r3gan-mnist --out run --steps -3", "--steps must be more than 0"),
         ("train r3gan-mnist", "Missing option '--out'"),
