@@ -262,9 +262,12 @@ class VideoModel(keras.Model):
             return lambda *inputs: stateless([v.value for v in variables], *inputs)
         import torch
 
+        def tensor(x):
+            return x if x is None else ops.convert_to_tensor(x)
+
         def without_gradients(*inputs):
             with torch.no_grad():
-                return run(*keras.tree.map_structure(ops.convert_to_tensor, inputs))
+                return run(*keras.tree.map_structure(tensor, inputs))
 
         return without_gradients
 
