@@ -64,8 +64,7 @@ def test_sizes_unknown_when_a_graph_is_drawn():
 
 
 def test_large_clips_are_compiled_once_and_see_new_numbers(monkeypatch):
-    if tf.config.list_physical_devices("GPU"):
-        pytest.skip("XLA is for CPUs")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])  # no GPU
     clip = np.random.default_rng(0).integers(0, 256, (2, 9, 11, 3), "uint8")
     layer, turn = edit.Exposure(0.5), edit.Rotate(10)
     plain = [numpy(one(clip)).astype(int) for one in (layer, turn, edit.Exposure(1))]

@@ -74,6 +74,9 @@ def test_an_autoencoder_is_judged_beside_codecs(trained):
     assert np.isfinite([*figures.values(), *floors["block means"].values()]).all()
     written = json.loads((trained / "vae" / "metrics.json").read_text())
     assert written["values"] == figures
+    # What it generates is judged as a generator's clips are, too, its odd frame left out.
+    other = evaluate(trained / "vae", protocol="generation-imagenette", n=8, write=False)
+    assert np.isfinite(list(other["metrics"].values())).all()
 
 
 def test_latents_are_coded_to_within_half_a_step(trained):

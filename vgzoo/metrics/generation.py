@@ -48,6 +48,11 @@ def real_clips(
     return np.concatenate([ops.convert_to_numpy(batch["clip"]) for batch in found])[:n]
 
 
+def features(encoder, clips: np.ndarray) -> np.ndarray:
+    """An encoder's features of clips `(B, T, H, W, C)`; of an odd length the last frame is left."""
+    return encoder.features(clips[:, : clips.shape[1] // 2 * 2])
+
+
 def distances(real: np.ndarray, generated: np.ndarray) -> dict[str, float]:
     """FCD, kernel distance, precision and recall of two sets of features `(N, D)`."""
     figures: dict[str, float] = {}
@@ -97,11 +102,11 @@ def run(dataset: str, make, spec: dict[str, int], n: int, seed: int) -> dict:
     def real(start: int) -> np.ndarray:
         return real_clips(dataset, n, start=start, frames=frames, size=size, seed=seed)
 
-    wanted = encoder.features(real(0))
+    wanted = features(encoder, real(0))
     other = real(-(-n // BATCH) * BATCH)
 
     def judged(clips: np.ndarray) -> dict[str, float]:
-        figures = distances(wanted, encoder.features(clips))
+        figures = distances(wanted, features(encoder, clips))
         if reader is not None:
             metric = MovingDigits(reader)
             metric.update_state(clips)

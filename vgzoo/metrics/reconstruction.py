@@ -38,12 +38,11 @@ def run(dataset: str, model, n: int, seed: int) -> dict:
     )
     real, other = real[:n], real[n:]
     encoder = hub.load(generation.ENCODER, dtype="float32")
-    even = spec["frames"] // 2 * 2  # the encoder takes an even number of frames
 
-    def features(clips: np.ndarray) -> np.ndarray:
-        return encoder.features(clips[:, :even])
+    def distances(clips: np.ndarray) -> dict[str, float]:
+        return generation.distances(wanted, generation.features(encoder, clips))
 
-    wanted = features(real)
+    wanted = generation.features(encoder, real)
 
     def judged(made: np.ndarray, bits: float) -> dict[str, float]:
         figures = {}
@@ -52,14 +51,14 @@ def run(dataset: str, model, n: int, seed: int) -> dict:
                 metric.update_state(real[i : i + _BATCH], made[i : i + _BATCH])
             figures[metric.name] = metric.result()
         figures["bits_per_pixel"] = bits / real[0, ..., 0].size
-        return figures | {"fcd": generation.distances(wanted, features(made))["fcd"]}
+        return figures | {"fcd": distances(made)["fcd"]}
 
     latents, bits = _coded(model, model.encode(real))
     figures = judged(model.decode(latents)[:, : spec["frames"]], bits)
     new = model.generate(n, seed=seed, batch_size=_BATCH)
-    generated = generation.distances(wanted, features(new))
+    generated = distances(new)
     figures |= {f"generated_{key}": value for key, value in generated.items()}
-    whole = generation.distances(wanted, features(other))
+    whole = distances(other)
     return {
         "metrics": figures,
         "floors": {
