@@ -32,6 +32,7 @@ from vgzoo.layers.quantizer import FSQ
 from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import depth_to_space, downsample, he_normal, leaky, space_to_depth
 from vgzoo.models.base import VideoModel, register, to_uint8
+from vgzoo.optimizers import Muon
 from vgzoo.samplers import parts
 from vgzoo.video import as_uint8
 
@@ -186,7 +187,7 @@ class CausalVAE(VideoModel):
         }
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
-        return keras.optimizers.Adam(2e-4, beta_2=0.99, use_ema=True, ema_momentum=0.999)
+        return Muon(5e-4, beta_2=0.99, use_ema=True, ema_momentum=0.999)
 
     # -- training --------------------------------------------------------------------------
 
