@@ -15,9 +15,12 @@ def _having(fits) -> list[str]:
 
 every_architecture = pytest.mark.parametrize("arch", models.architectures())
 every_generator = pytest.mark.parametrize("arch", _having(lambda kind: "generate" in kind.tasks))
+every_maker = pytest.mark.parametrize("arch", _having(lambda kind: kind.family != "judge"))
+every_forecaster = pytest.mark.parametrize("arch", _having(lambda kind: "forecast" in kind.tasks))
 every_judge = pytest.mark.parametrize("arch", _having(lambda kind: kind.family == "judge"))
 every_model = pytest.mark.parametrize("name", registry.list_models())
 every_bundled_generator = pytest.mark.parametrize("name", registry.list_models(task="generate"))
+every_bundled_forecaster = pytest.mark.parametrize("name", registry.list_models(task="forecast"))
 every_bundled_judge = pytest.mark.parametrize("name", registry.list_models(family="judge"))
 
 

@@ -28,6 +28,18 @@ TINY = {
         "decoder_blocks": (1, 1, 1),
         "latent": 2,
     },
+    "svg": {
+        "frames": 6,
+        "height": 16,
+        "width": 16,
+        "context": 3,
+        "filters": 8,
+        "blocks": 1,
+        "hidden": 8,
+        "latent": 2,
+        "look": 4,
+        "detail": 4,
+    },
     "digit_reader": {
         "frames": 6,
         "height": 16,
@@ -103,6 +115,8 @@ def shown(model, n: int = 2, seed: int = 0) -> np.ndarray:
     """What a model is there for: the clips that it makes, or what a judge sees in some."""
     if "generate" in model.tasks:
         return model.generate(n, seed=seed)
+    if "forecast" in model.tasks:
+        return model.forecast(clip_batch(model.clip_spec, n), seed=seed)
     return model.features(clip_batch(model.clip_spec, n, seed))
 
 

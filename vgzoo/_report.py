@@ -83,7 +83,8 @@ def evaluation(report: dict) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for name, value in report["metrics"].items():
-        table.add_row(name, *(f"{v:.4g}" for v in (value, *(f[name] for f in floors.values()))))
+        row = (value, *(floor.get(name) for floor in floors.values()))
+        table.add_row(name, *("" if v is None else f"{v:.4g}" for v in row))
     console = Console()
     console.print(table)
     if more := report.get("table"):

@@ -98,11 +98,12 @@ def bench(
         else:
             model = hub.load(name_or_model, dtype=policy)
             load_s = load_s or time.perf_counter() - start
-        if "generate" not in model.tasks:
-            raise VgzooError(f"bench measures models that generate; {model.name} does not")
+        if not {"generate", "forecast"} & set(model.tasks):
+            raise VgzooError(f"bench measures what makes clips; {model.name} does not")
         # The machine may be busier at one moment than at another: the peak is sought twice.
         peak = _matmul_gflops(compute_dtype, seconds / 2)
-        rows = [_generation(model, batch, seconds) for batch in batch_sizes]
+        making = _generation if "generate" in model.tasks else _forecasting
+        rows = [making(model, batch, seconds) for batch in batch_sizes]
         step = training(model, train_batch, seconds)
         peak = max(peak, _matmul_gflops(compute_dtype, seconds / 2))
         reports[policy] = _report(policy, peak, rows, step)
@@ -163,6 +164,23 @@ def _generation(model: "VideoModel", batch: int, seconds: float) -> dict:
         "batch": batch,
         "frames_per_s": frames / statistics.median(times),
         "gflop_per_frame": flops(network, noise) / frames / 1e9,
+    }
+
+
+def _forecasting(model: "VideoModel", batch: int, seconds: float) -> dict:
+    frames = model.frames - model.context
+
+    def network(context, noise):
+        return model.rollout(model.initial_state(context), noise)[0]
+
+    size = (model.height, model.width, model.channels)
+    clips = np.zeros((batch, model.context, *size), "uint8")
+    noise = np.zeros((batch, *model.noise_shape(frames)), "float32")
+    times = _timed(lambda: model.forecast(clips, frames, batch_size=batch), seconds)
+    return {
+        "batch": batch,
+        "frames_per_s": batch * frames / statistics.median(times),
+        "gflop_per_frame": flops(network, clips.astype("float32"), noise) / (batch * frames) / 1e9,
     }
 
 

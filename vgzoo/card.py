@@ -123,7 +123,17 @@ def _usage(config: dict, source: str) -> str:
             "latents = model.encode(clips)  # float32 (B, 1 + k, H/4, W/4, L), of 1 + 4k frames",
             "clips = model.decode(latents)  # or, from clip to clip, model.reconstruct",
         ]
+    if "forecast" in config["tasks"]:
+        lines += [
+            f"more = model.forecast(clips, {_to_come(config)}, n=4)  # what follows uint8 clips "
+            "(B, T, H, W, C)",
+            f'vgzoo.write("more.gif", more[0], fps={config["clip"]["fps"]})',
+        ]
     return "## Use\n\n" + "\n".join(["```python", *lines, "```"])
+
+
+def _to_come(config: dict) -> int:
+    return config["clip"]["frames"] - config["kwargs"]["context"]
 
 
 def _metrics(metrics: dict) -> str:

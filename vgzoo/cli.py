@@ -110,9 +110,7 @@ def generate(
     _check_out(out, fps)
     from vgzoo import hub, video
 
-    folder = hub.resolve(name)
-    if fps is None:
-        fps = json.loads((folder / "config.json").read_text(encoding="utf-8"))["clip"]["fps"]
+    fps = _own_fps(hub.resolve(name)) if fps is None else fps
     _quiet.start_backend()
     model = hub.load(name, local_files_only=True)
     start = time.perf_counter()
@@ -132,6 +130,64 @@ def generate(
     if as_json:
         report = {"name": name, "n": n, "seed": seed, "out": str(out), "shape": clips.shape}
         return _print_json(report | {"fps": fps, "seconds": seconds})
+    count, length, height, width, _ = clips.shape
+    print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
+
+
+@app.command(epilog="Example: vgzoo forecast svg-mnist seen.gif --frames 20 -n 4 --out more.gif")
+def forecast(
+    name: Name,
+    source: Annotated[Path, typer.Argument(help="A video of the model's size; its end counts.")],
+    frames: Annotated[int | None, typer.Option(help="How many to add.")] = None,
+    n: Annotated[int, typer.Option("-n", help="How many forecasts.")] = 1,
+    seed: Annotated[int, typer.Option(help="Which forecasts.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Where to: .mp4, .webm, .gif, .webp, or .png for a film strip.")
+    ] = Path("forecast.gif"),
+    context: Annotated[
+        bool, typer.Option("--context", help="Begin with the frames that it goes on from.")
+    ] = False,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1: more typical, less varied futures.")
+    ] = 1.0,
+    batch_size: Annotated[int | None, typer.Option(help="Forecasts at a time.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second; the model's own if left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a clip, in as many ways as wanted."""
+    if not source.is_file():
+        raise VgzooError(f"no such file: {source}")
+    _check_out(out, fps)
+    from vgzoo import hub, video
+
+    fps = _own_fps(hub.resolve(name)) if fps is None else fps
+    seen = video.read(source)
+    _quiet.start_backend()
+    import numpy as np
+
+    model = hub.load(name, local_files_only=True)
+    seen = video.with_channels(seen, model.channels)
+    start = time.perf_counter()
+    with _progress():
+        clips = model.forecast(
+            seen,
+            frames,
+            n=n,
+            seed=seed,
+            temperature=temperature,
+            batch_size=batch_size,
+            verbose=1,
+        )
+    seconds = round(time.perf_counter() - start, 3)
+    if context:
+        seen = seen[-model.context :]
+        clips = np.concatenate([np.broadcast_to(seen, (n, *seen.shape)), clips], axis=1)
+    video.write(out, clips, fps=fps)
+    if as_json:
+        report = {"name": name, "source": str(source), "n": n, "seed": seed, "out": str(out)}
+        return _print_json(report | {"shape": clips.shape, "fps": fps, "seconds": seconds})
     count, length, height, width, _ = clips.shape
     print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
 
@@ -343,6 +399,10 @@ def _bench_data(
     with _progress():
         report = bench_data(name, model=model, frames=frames, seconds=seconds)
     _tell(report, as_json, "bench_data")
+
+
+def _own_fps(folder: Path) -> float:
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))["clip"]["fps"]
 
 
 def _check_out(out: Path, fps: float | None) -> None:

@@ -9,12 +9,12 @@ _RMS = 0.2  # of Adam's steps, about
 
 @keras.saving.register_keras_serializable("vgzoo")
 class Muon(keras.optimizers.Adam):
-    """Muon (Jordan et al. 2024) for the kernels of dense and convolutional layers, Adam for the rest.
+    """Muon (Jordan et al. 2024) for kernels of dense and convolutional layers, Adam for the rest.
 
     The step of a kernel is its momentum with all singular values made about equal, by Newton-Schulz
-    iterations, and of the size that Adam's would have (Liu et al. 2025, arXiv 2502.16982), so that a
-    learning rate for Adam is a good guess. A convolution's kernel is the matrix from its inputs,
-    all places of it, to its filters; `keras.optimizers.Muon` leaves those to Adam.
+    iterations, and of the size that Adam's would have (Liu et al. 2025, arXiv 2502.16982). A
+    convolution's kernel is the matrix from its inputs, all places of it, to its filters;
+    `keras.optimizers.Muon` leaves those to Adam.
 
     Args:
         learning_rate: number or schedule.

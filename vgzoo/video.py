@@ -80,6 +80,15 @@ def as_uint8(clips: Any) -> np.ndarray:
     return np.rint(clips * 255).astype(np.uint8)
 
 
+def with_channels(clips: np.ndarray, channels: int) -> np.ndarray:
+    """uint8 clips in RGB (3) or grey (1): the mean of the three, or the grey three times."""
+    if channels == clips.shape[-1]:
+        return clips
+    if channels == 1:
+        return np.round(clips.mean(axis=-1, keepdims=True)).astype("uint8")
+    return clips.repeat(channels, axis=-1)
+
+
 def read(path: str | os.PathLike, *, start: int = 0, frames: int | None = None) -> np.ndarray:
     """Reads a video, gif, webp or still picture as one clip.
 

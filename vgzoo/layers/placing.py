@@ -1,10 +1,11 @@
-"""Sprites set on frames by two small matrix products.
+"""Sprites set on frames by two small matrix products, and where on them something is.
 
 After the write attention of DRAW (Gregor et al. 2015, arXiv 1502.04623): the weights of a bilinear
 interpolation along one axis are a matrix, so it runs on every backend, fast, and its gradient moves
 the sprite.
 """
 
+import numpy as np
 from keras import ops
 
 
@@ -29,6 +30,53 @@ def place(sprite, path, height: int, width: int):
     x = ops.matmul(down, ops.reshape(sprite, (-1, rows, columns * channels)))
     x = ops.reshape(x, (-1, frames, height, columns, channels))
     return ops.matmul(ops.cast(across, sprite.dtype)[:, :, None], x)
+
+
+def set_back(frame, place_):
+    """A frame as a sprite of its size sees it from where it is: the inverse of `place`.
+
+    Args:
+        frame: `(B, H, W, C)`.
+        place_: float32 `(B, 3)`, one place of a path.
+    """
+    centre, octaves = ops.split(place_, [2], axis=-1)
+    back = ops.concatenate([-centre * 2**-octaves, -octaves], axis=-1)
+    return place(frame, back[:, None], *frame.shape[1:3])[:, 0]
+
+
+def coordinates(x):
+    """y and x of the places of `x` `(B, H, W, ·)`, -1 … 1 from edge to edge: `(B, H, W, 2)`."""
+    _, rows, columns, _ = x.shape
+    axes = np.linspace(-1, 1, rows), np.linspace(-1, 1, columns)
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).astype("float32")
+    return ops.zeros_like(ops.split(x, [2], axis=-1)[0]) + ops.cast(grid, x.dtype)
+
+
+def attention(sprite, patch: int):
+    """Where on a grid of patches a sprite is bright: `(B, H, W, C)` → `(B, places)`, of sum 1."""
+    x = ops.average_pool(_mass(sprite)[..., None], patch, strides=patch)
+    x = ops.reshape(x, (-1, x.shape[1] * x.shape[2]))
+    return x / ops.sum(x, axis=-1, keepdims=True)
+
+
+def moments(sprite):
+    """Centre and spread of what is bright, y and x each, -1 … 1 from edge to edge: `(B, 4)`."""
+    mass = _mass(sprite)
+    total = ops.sum(mass, axis=(1, 2))[:, None]
+    centres, spreads = [], []
+    for axis in (1, 2):
+        share = ops.sum(mass, axis=3 - axis) / total
+        places = np.linspace(-1, 1, mass.shape[axis]).astype("float32")
+        centre = ops.sum(share * places, axis=1, keepdims=True)
+        spread = ops.sum(share * ops.square(centre - places), axis=1, keepdims=True)
+        centres.append(centre)
+        spreads.append(ops.sqrt(spread))
+    return ops.concatenate(centres + spreads, axis=-1)
+
+
+def _mass(sprite):
+    """Brightness `(B, H, W)`; never nothing at all."""
+    return ops.mean(ops.relu(ops.cast(sprite, "float32")), axis=-1) + 1e-5
 
 
 def _hats(centre, scale, size: int, count: int):

@@ -17,7 +17,7 @@ import numpy as np
 from vgzoo import _folder, card, hub, registry, video
 from vgzoo._atomic import write_text
 from vgzoo.errors import VgzooError
-from vgzoo.metrics import generation, judges, reconstruction
+from vgzoo.metrics import forecasting, generation, judges, reconstruction
 from vgzoo.metrics.base import at_least_one
 
 Make = Callable[[int, int], np.ndarray]  # (n, seed) → clips
@@ -57,7 +57,17 @@ def _reconstruction(dataset: str) -> Protocol:
     )
 
 
+def _forecasting(dataset: str, n: int) -> Protocol:
+    return Protocol(
+        n=n,
+        fits=lambda c: "forecast" in c["tasks"] and c["dataset"] == dataset,
+        run=lambda model, n, seed: forecasting.run(dataset, model, n, seed),
+    )
+
+
 PROTOCOLS: dict[str, Protocol] = {
+    "forecast-mnist": _forecasting("mnist", 10_000),
+    "forecast-mnist-stochastic": _forecasting("mnist-stochastic", 256),
     "reconstruction-mnist": _reconstruction("mnist"),
     "reconstruction-cifar10": _reconstruction("cifar10"),
     "reconstruction-imagenette": _reconstruction("imagenette"),
@@ -203,9 +213,6 @@ def _windows(file: Path, spec: dict) -> np.ndarray:
             f"{file} has frames of {clip.shape[1]}×{clip.shape[2]}, the protocol judges "
             f"{spec['height']}×{spec['width']}: resize it, without interpolation if it was enlarged"
         )
-    if spec["channels"] == 1:
-        clip = np.round(clip.mean(axis=-1, keepdims=True)).astype("uint8")
-    elif clip.shape[-1] == 1:
-        clip = clip.repeat(3, axis=-1)
+    clip = video.with_channels(clip, spec["channels"])
     count, frames = len(clip) // spec["frames"], spec["frames"]
     return clip[: count * frames].reshape(count, frames, *clip.shape[1:])

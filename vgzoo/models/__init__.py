@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 def architectures() -> tuple[str, ...]:
     """Names of all architectures, from the files of this folder; imports none of them."""
-    return tuple(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base")
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(name for name in names if name != "base" and not name.startswith("_"))
 
 
 def model_class(arch: str) -> "type[VideoModel]":

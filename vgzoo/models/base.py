@@ -9,9 +9,10 @@ from keras import ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
+from vgzoo.models._forecasting import Forecasting, check_numbers, progress_bar, to_uint8
 
 
-class VideoModel(keras.Model):
+class VideoModel(Forecasting, keras.Model):
     """A network that makes, continues or edits clips.
 
     A subclass takes its configuration as constructor arguments, builds its networks there, and
@@ -58,6 +59,7 @@ class VideoModel(keras.Model):
         )
         self._deferred: dict[str, Callable[[], None]] = {}
         self._samplers: dict[tuple, Callable] = {}
+        self._coders: dict[str, Callable] = {}
         self.built = True
 
     # -- configuration ---------------------------------------------------------------------
@@ -160,11 +162,11 @@ class VideoModel(keras.Model):
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         """Shape of one clip's noise."""
-        raise VgzooError(f"{self.name} does not generate; its tasks are: {', '.join(self.tasks)}")
+        raise self._does_not("generate")
 
     def sample(self, noise, *, labels=None, frames: int, steps: int | None):
         """Noise `(B, *noise_shape(frames))` → clip `(B, frames, H, W, C)` in [-1, 1]."""
-        raise VgzooError(f"{self.name} does not generate; its tasks are: {', '.join(self.tasks)}")
+        raise self._does_not("generate")
 
     def generate(
         self,
@@ -200,13 +202,8 @@ class VideoModel(keras.Model):
             VgzooError: an argument that this model does not take, or out of its range.
         """
         frames = self.frames if frames is None else frames
-        checks = (("n", n, 1), ("frames", frames, 1), ("seed", seed, 0))
         batch_size = 16 if batch_size is None else batch_size
-        for name, value, least in (*checks, ("batch_size", batch_size, 1)):
-            if not isinstance(value, int | np.integer) or value < least:
-                raise VgzooError(f"{name} must be a whole number of at least {least}, not {value}")
-        if not temperature >= 0:
-            raise VgzooError(f"temperature must be 0 or more, not {temperature}")
+        check_numbers(n, frames, seed, batch_size, temperature)
         for name, value in (("labels", labels), ("steps", steps)):
             if value is not None and name not in self.options:
                 raise VgzooError(f"{self.name} has no use for {name}: call generate() without")
@@ -219,7 +216,7 @@ class VideoModel(keras.Model):
             if labels.ndim and len(labels) != n:
                 raise VgzooError(f"{n} clips need {n} labels or one for all, not {len(labels)}")
             labels = np.broadcast_to(labels, (n, *labels.shape[1:]))
-        bar = keras.utils.Progbar(n, unit_name="clip") if verbose else None
+        progress = progress_bar(n, "clip", verbose)
         clips = np.empty((n, frames, self.height, self.width, self.channels), "uint8")
         for start in range(0, n, size):
             count = min(size, n - start)
@@ -230,8 +227,7 @@ class VideoModel(keras.Model):
                 classes = np.resize(labels[start : start + count], (size, *labels.shape[1:]))
             made = self._samplers[key](noise.astype("float32"), classes)
             clips[start : start + count] = ops.convert_to_numpy(made)[:count]
-            if bar:
-                bar.update(start + count)
+            progress(start + count)
         return clips
 
     def _compile_sampler(self, frames: int, steps: int | None) -> Callable:
@@ -241,6 +237,14 @@ class VideoModel(keras.Model):
             return to_uint8(self.sample(noise, labels=labels, frames=frames, steps=steps))
 
         return self.compiled_function(run)
+
+    # -- compiled functions ----------------------------------------------------------------
+
+    def _coder(self, name: str, run: Callable) -> Callable:
+        """A compiled function, kept by its name."""
+        if name not in self._coders:
+            self._coders[name] = self.compiled_function(run)
+        return self._coders[name]
 
     def compiled_function(self, run: Callable) -> Callable:
         """A function of trees of tensors over the model's weights, compiled by the backend."""
@@ -270,12 +274,6 @@ class VideoModel(keras.Model):
                 return run(*keras.tree.map_structure(tensor, inputs))
 
         return without_gradients
-
-
-def to_uint8(clip):
-    """A network's clip, about [-1, 1], as clips are shown."""
-    clip = ops.cast(clip, "float32")
-    return ops.cast(ops.clip(ops.round((clip + 1) * 127.5), 0, 255), "uint8")
 
 
 def register(cls: type[VideoModel]) -> type[VideoModel]:

@@ -18,7 +18,7 @@ arXiv 1312.6114), or quantised (FSQ, Mentzer et al. 2023, arXiv 2309.15505). New
 from a linear prior that is fitted to latents of real clips when training is done.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -173,7 +173,6 @@ class CausalVAE(VideoModel):
         self.prior = LinearPrior(height // RATE, width // RATE, latent, name="prior")
         self.encoder(keras.KerasTensor((1, 1 + RATE, height, width, channels)))
         self.decoder(keras.KerasTensor((1, *self.noise_shape(1 + RATE))))
-        self._coders: dict = {}
 
     def get_config(self) -> dict:
         return {
@@ -303,11 +302,6 @@ class CausalVAE(VideoModel):
             return to_uint8(self.decoder(latent, past=past)), past.kept
 
         return parts.carried(self._coder("decode", run), latents)
-
-    def _coder(self, name: str, run: Callable) -> Callable:
-        if name not in self._coders:
-            self._coders[name] = self.compiled_function(run)
-        return self._coders[name]
 
     # -- generation ------------------------------------------------------------------------
 

@@ -7,11 +7,10 @@ import time
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from vgzoo import video
 from vgzoo.models.base import VideoModel
-from vgzoo.train import checkpoint, curves, recipes
+from vgzoo.train import checkpoint, curves, shown
 from vgzoo.train.distribution import Spread
 
 
@@ -80,7 +79,7 @@ class Log(keras.callbacks.Callback):
                 writer.writerow(row)
             self._scalars(row)
         sampled = self.step % (steps * self.recipe["sample_epochs"]) == 0
-        if sampled and "generate" in self.model.tasks:
+        if sampled and self.model.family != "judge":
             self._strip()
 
     def on_train_end(self, logs=None):
@@ -96,17 +95,9 @@ class Log(keras.callbacks.Callback):
         self._write(Summary(value=values))
 
     def _strip(self) -> None:
-        """Four clips of the averaged network, always of the same noise.
-
-        Of an autoencoder, two clips of the validation split, each above what comes back of it.
-        """
+        """Four clips of the averaged network."""
         with averaged(self.model):
-            if "reconstruct" in self.model.tasks:
-                real = recipes.shown(self.recipe)
-                made = self.model.reconstruct(real)
-                clips = np.stack([real, made], axis=1).reshape(-1, *real.shape[1:])
-            else:
-                clips = self.model.generate(4, seed=0)
+            clips = shown.clips(self.model, self.recipe)
         if not self.out:
             return
         (self.out / "samples").mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ from keras import ops
 from vgzoo import bench, card, hub, video
 from vgzoo.errors import VgzooError
 from vgzoo.models.base import VideoModel
-from vgzoo.train import checkpoint, curves, recipes, truths
+from vgzoo.train import checkpoint, curves, recipes, shown, truths
 
 _DATA_LICENSES = {
     "mnist": "CC-BY-SA-3.0",
@@ -54,7 +54,7 @@ def export(model: VideoModel, name: str, recipe: dict, out: Path, step: int) -> 
         half=True,
     )
     # What is shown and checked is what anybody loads: half precision, read back.
-    _show(hub.load(folder, dtype="float32"), folder, recipe["fps"])
+    _show(hub.load(folder, dtype="float32"), folder, recipe)
     if picture := curves.draw(out):
         for path in (picture, out / curves.LOG):
             shutil.copy(path, folder / path.name)
@@ -92,17 +92,23 @@ def data_license(dataset: str) -> str:
     return "; ".join(_DATA_LICENSES.get(name, "unspecified") for name in names)
 
 
-def _show(model: VideoModel, folder: Path, fps: float) -> None:
+def _show(model: VideoModel, folder: Path, recipe: dict) -> None:
     """A golden output and a sample, of what the model's tasks allow."""
+    n, seed = _GOLDEN["n"], _GOLDEN["seed"]
+    sample, golden = folder / "sample.gif", dict(_GOLDEN)
+    patterns = truths.patterns(n, seed=seed, **model.clip_spec)
     if model.family == "judge":
-        shown = truths.patterns(_GOLDEN["n"], seed=_GOLDEN["seed"], **model.clip_spec)
-        golden = _GOLDEN | {"tolerance": 0.01}
-        np.savez_compressed(folder / "golden.npz", features=model.features(shown), **golden)
-        video.write(folder / "sample.gif", shown, fps=fps)
+        golden |= {"features": model.features(patterns), "tolerance": 0.01}
+        video.write(sample, patterns, fps=recipe["fps"])
     elif "generate" in model.tasks:
         clips = model.generate(16, seed=0)
-        np.savez_compressed(folder / "golden.npz", clips=clips[: _GOLDEN["n"]], **_GOLDEN)
-        video.write(folder / "sample.gif", clips, fps=fps, scale=1)
+        golden["clips"] = clips[:n]
+        video.write(sample, clips, fps=recipe["fps"], scale=1)
+    else:
+        golden["clips"] = model.forecast(patterns, seed=seed)
+        clips = shown.clips(model, recipe, 16)
+        video.write(sample, clips, fps=recipe["fps"], scale=1, columns=4)
+    np.savez_compressed(folder / "golden.npz", **golden)
 
 
 def _training_seconds(out: Path, recipe: dict) -> float:

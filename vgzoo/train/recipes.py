@@ -142,9 +142,13 @@ def clips(recipe: dict, stage: dict, *, start: int, steps: int, shard: tuple[int
     return data.clips(recipe["dataset"], "train", **options)
 
 
-def shown(recipe: dict, count: int = 2) -> np.ndarray:
-    """The first clips of the validation split, uint8 `(count, T, H, W, C)`, as the last stage's."""
+def shown(recipe: dict, count: int, frames: int | None = None) -> np.ndarray:
+    """The first clips of the validation split, uint8 `(count, T, H, W, C)`.
+
+    They are as the last stage's, of another length if `frames` is given.
+    """
     options = _options(recipe, recipe["stages"][-1]) | {"batch_size": count, "count": count}
+    options["frames"] = frames or options["frames"]
     batch = next(iter(data.clips(recipe["dataset"], "validation", **options)))
     return ops.convert_to_numpy(batch["clip"])
 

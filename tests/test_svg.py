@@ -1,0 +1,194 @@
+"""Stochastic forecasting: where layers are, what the bound is, and what it may know."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from every import build
+from scipy import integrate, ndimage, stats
+from tiny import TINY, clip_batch
+
+from vgzoo import bench, models, optimizers
+from vgzoo.errors import VgzooError
+from vgzoo.layers.placing import attention, coordinates, moments, place, set_back
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build("svg")
+
+
+def blob(y: float, x: float, sigma: float = 2.0, side: int = 32) -> np.ndarray:
+    """A Gaussian spot `(1, side, side, 1)`."""
+    rows, columns = np.mgrid[:side, :side]
+    spot = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * sigma**2))
+    return spot[None, :, :, None].astype("float32")
+
+
+# -- places --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", [(0.25, -0.5, 0.0), (-0.125, 0.0, 0.5), (0.3, 0.2, -0.4)])
+def test_a_frame_is_set_back_to_where_its_layer_was(where):
+    layer = blob(14.0, 17.0, 3.0)
+    there = np.array([where], "float32")
+    frame = np.asarray(place(layer, there[:, None], 32, 32))[:, 0]
+    assert np.abs(frame - layer).max() > 0.2
+    again = np.asarray(set_back(tf.constant(frame), tf.constant(there)))
+    assert np.abs(again - layer).max() < 0.06  # two bilinear interpolations
+
+
+def test_moments_and_attention_are_those_of_the_light():
+    spot = blob(9.0, 20.0)
+    found = np.asarray(moments(tf.constant(spot)))[0]
+    centre = 2 * np.array(ndimage.center_of_mass(spot[0, :, :, 0])) / 31 - 1
+    np.testing.assert_allclose(found[:2], centre, atol=0.01)
+    np.testing.assert_allclose(found[2:], 2 * 2.0 / 31, rtol=0.05)
+    weights = np.asarray(attention(tf.constant(spot), 4))[0]
+    assert weights.sum() == pytest.approx(1, abs=1e-5) and weights.argmax() == 2 * 8 + 5
+    dark = np.asarray(moments(tf.zeros((1, 32, 32, 1))))
+    assert np.isfinite(dark).all()
+    grid = np.asarray(coordinates(tf.zeros((2, 3, 5, 4))))
+    np.testing.assert_allclose(grid[1, :, 2, 0], [-1, 0, 1])
+    np.testing.assert_allclose(grid[1, 0, :, 1], [-1, -0.5, 0, 0.5, 1])
+
+
+# -- the bound -----------------------------------------------------------------------------
+
+
+def test_pixels_cost_the_cross_entropy_of_their_probabilities():
+    twin = build_twin()
+    clip = clip_batch(TINY["svg"], 2)
+    seen, truth = clip[:, :3], clip[:, 3:] / 255
+    state = twin.initial_state(seen.astype("float32") / 127.5 - 1)
+    made, _ = twin.rollout(state, tf.zeros((2, *twin.noise_shape(3))))
+    chance = (np.asarray(made, "float64") + 1) / 2
+    wanted = truth * np.log(chance) + (1 - truth) * np.log1p(-chance)
+    np.testing.assert_allclose(twin.elbo(clip), wanted.sum(axis=(1, 2, 3, 4)), rtol=1e-4)
+
+
+def build_twin():
+    twin = models.build("svg", **TINY["svg"] | {"latent": 0})
+    rng = np.random.default_rng(0)
+    for variable in twin.trainable_variables:
+        variable.assign(rng.normal(0, 0.2, variable.shape))
+    return twin
+
+
+def test_latents_cost_the_divergence_of_gaussians(model, monkeypatch):
+    """Of the posterior and the prior that the networks name, here set by hand."""
+    prior, posterior = np.array([0.3, -1.0, 0.4, -0.2]), np.array([0.7, -0.1, -0.5, 0.3])
+
+    def says(values):
+        return lambda x: tf.ones_like(x[:, :1]) * values.astype("float32")
+
+    monkeypatch.setattr(model, "prior", says(prior))
+    monkeypatch.setattr(model, "posterior", says(posterior))
+    clip = tf.constant(clip_batch(TINY["svg"], 1).astype("float32") / 127.5 - 1)
+    _, kl = model._bound(clip, tf.zeros((1, *model.noise_shape(3))))
+    wanted = 0.0
+    for mean, log_scale, shift, log_ratio in np.stack(
+        [*prior.reshape(2, 2), *posterior.reshape(2, 2)], 1
+    ):
+        p = stats.norm(mean, np.exp(log_scale))
+        q = stats.norm(mean + shift * np.exp(log_scale), np.exp(log_scale + log_ratio))
+        reach = q.mean() - 12 * q.std(), q.mean() + 12 * q.std()
+        wanted += integrate.quad(
+            lambda z, p=p, q=q: q.pdf(z) * (q.logpdf(z) - p.logpdf(z)), *reach
+        )[0]
+    np.testing.assert_allclose(kl, np.full((1, 3), 2 * wanted), rtol=1e-4)  # of two layers
+
+
+def test_the_loss_is_the_bound_per_frame(model):
+    clip = clip_batch(TINY["svg"], 4)
+    twin = build_twin()
+    loss = float(twin.compute_loss({"clip": clip}))
+    assert loss == pytest.approx(-twin.elbo(clip).mean() / 3, rel=1e-4)
+    nll, kl = model._bound(clip.astype("float32") / 127.5 - 1, tf.zeros((4, *model.noise_shape(3))))
+    assert nll.shape == kl.shape == (4, 3) and (np.asarray(kl) > 0).all()
+
+
+def test_the_bound_of_a_clip_is_its_own(model):
+    clips = clip_batch(TINY["svg"], 18)
+    bounds = model.elbo(clips, seed=3)
+    assert bounds.shape == (18,) and bounds.dtype == np.float64
+    np.testing.assert_allclose(model.elbo(clips[:5], seed=3), bounds[:5], rtol=1e-5)
+    np.testing.assert_allclose(model.elbo(clips[0], seed=3), bounds[:1], rtol=1e-5)
+    assert (model.elbo(clips, seed=4) != bounds).any()
+
+
+def test_a_frame_is_foretold_from_those_before_it(model):
+    """Of later frames neither its latents nor its pixels know anything."""
+    clip = tf.constant(RNG.uniform(-1, 1, (1, 6, 16, 16, 1)).astype("float32"))
+    for t in range(3):
+        with tf.GradientTape() as tape:
+            tape.watch(clip)
+            nll, kl = model._bound(clip, tf.ones((1, *model.noise_shape(3))))
+            cost = nll[:, t] + kl[:, t]
+        reached = np.abs(tape.gradient(cost, clip)).max(axis=(0, 2, 3, 4))
+        assert list(np.flatnonzero(reached)) == list(range(3 + t + 1))
+
+
+def test_clips_without_a_future_get_one_line(model):
+    clip = clip_batch(TINY["svg"], 2)[:, :3]
+    with pytest.raises(VgzooError, match="comes after the first 3") as caught:
+        model.compute_loss({"clip": clip})
+    assert "\n" not in str(caught.value)
+    with pytest.raises(VgzooError, match="4 or more of 16×16×1"):
+        model.elbo(clip)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [({"height": 18}, "multiples of 4"), ({"context": 6}, "2 to 5"), ({"context": 1}, "2 to 5")],
+)
+def test_wrong_arguments_get_one_line(wrong, message):
+    with pytest.raises(VgzooError, match=message):
+        models.build("svg", **{**TINY["svg"], **wrong})
+
+
+# -- forecasts -----------------------------------------------------------------------------
+
+
+def test_without_latents_a_past_has_one_future():
+    twin = build_twin()
+    seen = clip_batch(TINY["svg"], 2)
+    made = twin.forecast(seen, 4, n=3)
+    assert np.abs(made[:, 1:].astype(int) - made[:, :-1]).max() <= 1
+    assert np.ptp(made) > 10
+
+
+def test_cost_grows_with_the_frames_and_no_faster(model):
+    def cost(frames: int) -> int:
+        def made(context, noise):
+            return model.rollout(model.initial_state(context), noise)[0]
+
+        context, noise = np.zeros((1, 3, 16, 16, 1), "float32"), model.noise_shape(frames)
+        return bench.flops(made, context, np.zeros((1, *noise), "float32"))
+
+    few, more, most = (cost(frames) for frames in (4, 8, 16))
+    assert (most - more) / (more - few) == pytest.approx(2, rel=0.01)
+
+
+def test_it_learns_which_way_a_thing_moves():
+    """A square that goes on at its speed: after some steps it is foretold better than by a copy."""
+    model = models.build("svg", **TINY["svg"] | {"objects": 1, "latent": 1, "filters": 16})
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    clips = np.zeros((256, 6, 16, 16, 1), "uint8")
+    for clip in clips:
+        y, x = rng.integers(3, 10, 2)
+        dy, dx = rng.integers(-1, 2, 2)
+        for t, frame in enumerate(clip):
+            top, left = np.clip((y + dy * (t - 2), x + dx * (t - 2)), 0, 12)
+            frame[top : top + 4, left : left + 4] = 255
+    model.compile(optimizers.Muon(5e-3))
+    model.fit(clips, batch_size=32, epochs=12, verbose=0)
+    made = model.forecast(clips[:64, :3], 3)
+
+    def error(forecast):
+        return np.square(forecast.astype(float) - clips[:64, 3:]).mean()
+
+    assert error(made) < 0.7 * error(np.repeat(clips[:64, 2:3], 3, axis=1))

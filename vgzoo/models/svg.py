@@ -1,0 +1,333 @@
+"""Stochastic video forecasting with a learned prior, over layers that move.
+
+After SVG (Denton and Fergus 2018, arXiv 1802.07687): at each step a latent says what of the next
+frame cannot be known. While training, a posterior that sees that frame draws it; when forecasting,
+a prior that does not; and the lower bound of the likelihood draws the two together. What differs:
+
+- a clip is made of a few layers that move (Wang and Adelson 1994, "Representing moving images with
+  layers"; learned, DDPAE, Hsieh et al. 2018, arXiv 1806.04166). A convolutional encoder takes the
+  last frame apart, once, by how its pixels have moved; from then on only places and sizes change,
+  so nothing blurs however long the forecast, and a step costs next to nothing;
+- each layer has a recurrent state and latents of its own, by the same weights, and the state
+  changes its speed rather than replaces it (residual dynamics, after SRVP, Franceschi et al. 2020,
+  arXiv 2002.09219);
+- the posterior sees a frame as its layer would, set back to where the layer was;
+- pixels are Bernoulli, as in the tables of Moving MNIST, so that the bound is in nats and the
+  divergence has no weight to choose.
+
+Without latents it is its own deterministic twin.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from vgzoo import random
+from vgzoo.errors import VgzooError
+from vgzoo.layers.placing import attention, coordinates, moments, place, set_back
+from vgzoo.layers.residual import Block
+from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky, space_to_depth
+from vgzoo.models.base import VideoModel, register
+from vgzoo.optimizers import Muon
+
+_CLIPS = 16  # whose bounds are found at a time
+_PATCH = 4  # pixels, each way, to one place of the encoder
+_PACE = np.array([0.1, 0.1, 0.01], "float32")  # of an output: halves of a frame (y, x), octaves
+
+
+class Encoder(keras.Model):
+    """Context `(B, T, H, W, C)` in [0, 1] → layers `(B·K, H, W, C)`, features `(B·K, filters)`."""
+
+    def __init__(self, *, count: int, channels: int, filters: int, blocks: int):
+        super().__init__(name="encoder")
+        self.count = count
+        self.pixels = _conv(filters, "pixels")
+        self.blocks = [Block(filters, time=False, name=f"block_{i}") for i in range(blocks)]
+        self.around = [layers.Dense(filters, name=f"around_{i}") for i in range(blocks)]
+        values = count * channels * _PATCH**2
+        self.share = layers.Conv2D(values, 3, padding="same", name="share")
+        self.rest = layers.Conv2D(
+            values, 3, padding="same", kernel_initializer="zeros", name="rest"
+        )
+
+    def call(self, context):
+        _, frames, height, width, channels = context.shape
+        x = ops.transpose(context, (0, 2, 3, 1, 4))
+        x = space_to_depth(ops.reshape(x, (-1, height, width, frames * channels)), _PATCH)
+        _, rows, columns, _ = x.shape
+        x = self.pixels(ops.concatenate([x, coordinates(x)], axis=-1))
+        for block, around in zip(self.blocks, self.around, strict=True):
+            # What is far away counts too: it says which of two things is the first layer.
+            x = block(x + around(ops.mean(leaky(x), axis=(1, 2), keepdims=True)))
+        x = leaky(x)
+        _, last = ops.split(context, [frames - 1], axis=1)
+        last = ops.concatenate([last[:, 0]] * self.count, axis=-1)
+        drawn = ops.sigmoid(depth_to_space(self.share(x), _PATCH)) * last
+        drawn = drawn + depth_to_space(self.rest(x), _PATCH)
+        drawn = ops.reshape(drawn, (-1, height, width, self.count, channels))
+        drawn = ops.reshape(ops.transpose(drawn, (0, 3, 1, 2, 4)), (-1, height, width, channels))
+        weights = ops.reshape(attention(drawn, _PATCH), (-1, self.count, rows * columns))
+        features = ops.reshape(x, (-1, rows * columns, x.shape[-1]))
+        features = ops.matmul(ops.cast(weights, x.dtype), features)
+        return drawn, ops.reshape(features, (-1, x.shape[-1]))
+
+
+class Look(keras.Model):
+    """How a layer lies in a frame: `(N, H, W, C)` twice → `(N, filters)`."""
+
+    def __init__(self, *, filters: int):
+        super().__init__(name="look")
+        self.convs = [_conv(filters, f"conv_{i}") for i in (0, 1)]
+
+    def call(self, frame, drawn):
+        x = space_to_depth(ops.concatenate([frame, ops.cast(drawn, frame.dtype)], axis=-1), _PATCH)
+        for conv in self.convs:
+            x = leaky(conv(x))
+        x = ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
+        return ops.matmul(ops.cast(attention(drawn, _PATCH), x.dtype)[:, None], x)[:, 0]
+
+
+class Screen(keras.Model):
+    """Layers `(B, T, H, W, K, C)`, each in its place → logits of pixels `(B, T, H, W, C)`."""
+
+    def __init__(self, *, channels: int, filters: int):
+        super().__init__(name="screen")
+        self.detail = _conv(filters, "detail")
+        self.out = layers.Conv2D(
+            4 * channels, 3, padding="same", kernel_initializer="zeros", name="out"
+        )
+
+    def call(self, placed):
+        _, frames, height, width, count, channels = placed.shape
+        x = ops.reshape(placed, (-1, height, width, count * channels))
+        x = depth_to_space(self.out(leaky(self.detail(space_to_depth(x, 2)))), 2)
+        x = ops.reshape(ops.cast(x, "float32"), (-1, frames, height, width, channels))
+        # Nowhere flat, so that a layer learns of all that it covers and misses.
+        return 8 * ops.sum(ops.cast(placed, "float32"), axis=4) - 4 + x
+
+
+@register
+class SVG(VideoModel):
+    """Stochastic forecasting; see the head of this file.
+
+    Args:
+        frames, height, width, channels, seed: as for `VideoModel`; frames are those seen and those
+            to come together, and sides multiples of 4 pixels.
+        context: how many frames are seen.
+        objects: how many layers there are.
+        filters, blocks: channels and residual blocks of the encoder.
+        hidden: length of a layer's state.
+        latent: length of a layer's latent at each step; with 0 a past has one future.
+        look: channels of the posterior.
+        detail: channels of what turns layers into pixels.
+
+    Example:
+
+    >>> model = SVG(frames=8, height=16, width=16, filters=8, blocks=1, hidden=8)
+    >>> clip = np.zeros((5, 16, 16, 1), "uint8")
+    >>> model.forecast(clip, n=4).shape
+    (4, 3, 16, 16, 1)
+    """
+
+    family = "vae"
+    tasks = ("forecast",)
+    references = ("arXiv:1802.07687", "arXiv:2002.09219", "arXiv:1806.04166")
+    any_length = True
+    logged = ("nll", "kl")
+
+    def __init__(
+        self,
+        *,
+        frames: int = 25,
+        height: int = 64,
+        width: int = 64,
+        channels: int = 1,
+        seed: int = 0,
+        context: int = 5,
+        objects: int = 2,
+        filters: int = 128,
+        blocks: int = 4,
+        hidden: int = 128,
+        latent: int = 4,
+        look: int = 48,
+        detail: int = 32,
+    ):
+        super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
+        if height % _PATCH or width % _PATCH:
+            raise VgzooError(f"height and width must be multiples of 4, not {height}×{width}")
+        if not 2 <= context < frames:
+            raise VgzooError(f"context must be 2 to {frames - 1} of {frames} frames, not {context}")
+        self.context, self.objects, self.latent = context, objects, latent
+        self.sizes = {"filters": filters, "blocks": blocks, "hidden": hidden}
+        self.sizes |= {"look": look, "detail": detail}
+        self.encoder = Encoder(count=objects, channels=channels, filters=filters, blocks=blocks)
+        self.look = Look(filters=look)
+        self.begin = layers.Dense(hidden, activation="tanh", name="begin")
+        self.start = layers.Dense(3, name="start")
+        self.cell = layers.GRUCell(hidden, name="cell")
+        self.change = layers.Dense(3, name="change")
+        if latent:
+            self.prior = _two_layers(hidden, 2 * latent, "prior")
+            self.posterior = _two_layers(hidden, 2 * latent, "posterior")
+        self.screen = Screen(channels=channels, filters=detail)
+        clip = keras.KerasTensor((1, context + 1, height, width, channels), self.compute_dtype)
+        self._bound(clip, keras.KerasTensor((1, *self.noise_shape(1))))
+
+    def get_config(self) -> dict:
+        own = {"context": self.context, "objects": self.objects, "latent": self.latent}
+        return super().get_config() | own | self.sizes
+
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        return Muon(5e-4, beta_2=0.99, use_ema=True, ema_momentum=0.999)
+
+    # -- likelihood ------------------------------------------------------------------------
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The negative lower bound of the likelihood of what comes after the context, per frame."""
+        clip = self.network_clip(x)
+        noise = (ops.shape(clip)[0], *self.noise_shape(self._to_come(clip)))
+        step = self.next_noise_step()
+        nll, kl = self._bound(clip, random.normal(noise, seed=self.seed, step=step))
+        nll, kl = ops.mean(nll), ops.mean(kl)
+        self.track(nll=nll, kl=kl)
+        return nll + kl
+
+    def elbo(self, clips, *, seed: int = 0) -> np.ndarray:
+        """Lower bounds of the log-probabilities of what follows the context of clips.
+
+        A grey pixel counts as so much of a white and so much of a black one, as in the tables of
+        Moving MNIST.
+
+        Args:
+            clips: `(B, T, H, W, C)`, uint8 or float in [0, 1], T more than the context.
+            seed: of the latents drawn by the posterior, one of each for every step.
+
+        Returns:
+            float64 `(B,)`: nats, of all frames after the context together.
+
+        Raises:
+            VideoError: an array that is no clip.
+            VgzooError: frames of another size or kind, or too few.
+        """
+        clips = self.checked_clips(clips, least=self.context + 1)
+        shape = self.noise_shape(self._to_come(clips))
+        bounds = np.empty(len(clips))
+        if "elbo" not in self._coders:
+            self._coders["elbo"] = self.compiled_function(self._bound_of_uint8)
+        for i in range(0, len(clips), _CLIPS):
+            noise = random.normal_rows(seed, i, _CLIPS, shape)
+            rows = np.arange(i, i + _CLIPS).clip(max=len(clips) - 1)  # the last batch is filled up
+            found = ops.convert_to_numpy(self._coders["elbo"](clips[rows], noise))
+            bounds[i : i + _CLIPS] = found[: len(clips) - i]
+        return bounds
+
+    def _bound_of_uint8(self, clip, noise):
+        nll, kl = self._bound(ops.cast(clip, self.compute_dtype) / 127.5 - 1, noise)
+        return -ops.sum(nll + kl, axis=1)
+
+    def _bound(self, clip, noise):
+        """Clip in [-1, 1] → nats of each frame to come, `(B, T)`: of its pixels, of its latents."""
+        context, future = ops.split(clip, [self.context], axis=1)
+        state = self.initial_state(context)
+        seen = ops.repeat(_light(future), self.objects, axis=0)
+        path, divergences = [], []
+        for t in range(future.shape[1]):
+            state, kl = self._step(state, noise[:, t], seen[:, t])
+            path.append(state["place"])
+            divergences.append(ops.sum(ops.reshape(kl, (-1, self.objects)), axis=1))
+        logits = self._shown(state["drawn"], ops.stack(path, axis=1))
+        truth = ops.cast(_light(future), "float32")
+        nll = ops.sum(ops.softplus(logits) - logits * truth, axis=(2, 3, 4))
+        return nll, ops.stack(divergences, axis=1)
+
+    def _to_come(self, clip) -> int:
+        frames = clip.shape[1] - self.context
+        if frames < 1:
+            raise VgzooError(
+                f"clips of {clip.shape[1]} frames came; {self.name} learns from what comes after "
+                f"the first {self.context}"
+            )
+        return frames
+
+    # -- forecasting -----------------------------------------------------------------------
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        return (frames, self.objects, self.latent)
+
+    def initial_state(self, context, copies: int = 1):
+        context = _light(context)
+        drawn, features = self.encoder(context)
+        before, _ = ops.split(context, [self.context - 1], axis=1)
+        before = ops.unstack(ops.repeat(before, self.objects, axis=0), axis=1)
+        before = [self.look(frame, drawn) for frame in before]
+        hidden = self.begin(ops.concatenate([features, *before], axis=-1))
+        state = {
+            "drawn": drawn,
+            "hidden": hidden,
+            "shape": moments(drawn),
+            "speed": ops.cast(self.start(hidden), "float32") * _PACE,
+        }
+        state["place"] = ops.zeros_like(state["speed"])
+        if copies == 1:
+            return state
+        return {key: self._copied(value, copies) for key, value in state.items()}
+
+    def _copied(self, x, copies: int):
+        """`(B·K, …)` → `(B·copies·K, …)`."""
+        x = ops.reshape(x, (-1, self.objects, *x.shape[1:]))
+        return ops.reshape(ops.repeat(x, copies, axis=0), (-1, *x.shape[2:]))
+
+    def rollout(self, state, noise):
+        path = []
+        for t in range(noise.shape[1]):
+            state, _ = self._step(state, noise[:, t])
+            path.append(state["place"])
+        logits = self._shown(state["drawn"], ops.stack(path, axis=1))
+        return 2 * ops.sigmoid(logits) - 1, state
+
+    def _step(self, state, noise, frame=None):
+        """The state one frame later, and nats `(B·K,)` of its latents where the frame is seen."""
+        hidden, place_, shape = (state[key] for key in ("hidden", "place", "shape"))
+        about = [place_[:, :2] + shape[:, :2], shape[:, 2:], place_[:, 2:], state["speed"] / _PACE]
+        about = ops.cast(ops.concatenate(about, axis=-1), hidden.dtype)
+        kl = ops.zeros_like(place_[:, 0])
+        if self.latent:
+            known = ops.concatenate([hidden, about], axis=-1)
+            mean, log_scale = ops.split(ops.cast(self.prior(known), "float32"), 2, axis=-1)
+            if frame is not None:
+                seen = self.look(set_back(frame, place_), state["drawn"])
+                seen = self.posterior(ops.concatenate([known, seen], axis=-1))
+                # In units of the prior, so that to know nothing new costs nothing.
+                shift, log_ratio = ops.split(ops.cast(seen, "float32"), 2, axis=-1)
+                kl = ops.exp(2 * log_ratio) + ops.square(shift) - 1 - 2 * log_ratio
+                kl = 0.5 * ops.sum(kl, axis=-1)
+                mean, log_scale = mean + shift * ops.exp(log_scale), log_scale + log_ratio
+            noise = ops.reshape(noise, (-1, self.latent))
+            latent = mean + ops.exp(log_scale) * noise
+            about = ops.concatenate([about, ops.cast(latent, about.dtype)], axis=-1)
+        hidden, _ = self.cell(about, hidden)
+        speed = state["speed"] + ops.cast(self.change(hidden), "float32") * _PACE
+        return state | {"hidden": hidden, "speed": speed, "place": place_ + speed}, kl
+
+    def _shown(self, drawn, path):
+        """Layers `(B·K, H, W, C)` on paths `(B·K, T, 3)` → logits `(B, T, H, W, C)`."""
+        placed = place(drawn, path, self.height, self.width)
+        placed = ops.reshape(placed, (-1, self.objects, *placed.shape[1:]))
+        return self.screen(ops.transpose(placed, (0, 2, 3, 4, 1, 5)))
+
+
+def _conv(filters: int, name: str) -> layers.Conv2D:
+    return layers.Conv2D(filters, 3, padding="same", kernel_initializer=he_normal(), name=name)
+
+
+def _two_layers(hidden: int, out: int, name: str) -> keras.Sequential:
+    first = layers.Dense(hidden, activation=leaky, kernel_initializer=he_normal(), name="hidden")
+    return keras.Sequential([first, layers.Dense(out, name="out")], name=name)
+
+
+def _light(clip):
+    """[-1, 1] → [0, 1]."""
+    return (clip + 1) / 2
+
+
+MODEL = SVG
