@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from every import (
     assert_config_round_trips,
+    every_bundled_forecaster,
     every_bundled_generator,
     every_bundled_judge,
     every_model,
@@ -31,6 +32,27 @@ def test_bundled_model_gives_its_golden_clips(name):
     assert clips.shape == wanted.shape and clips.dtype == wanted.dtype == np.uint8
     assert np.abs(clips.astype(int) - wanted).mean() <= tolerance
     assert np.ptp(wanted) > 100, "a golden output that shows nothing proves nothing"
+
+
+@every_bundled_forecaster
+def test_bundled_model_gives_its_golden_forecasts(name):
+    model = bundled(name)
+    with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
+        wanted, tolerance, seed = golden["clips"], float(golden["tolerance"]), int(golden["seed"])
+        seen = patterns(int(golden["n"]), seed=seed, **model.clip_spec)
+    clips = model.forecast(seen, seed=seed)
+    assert clips.shape == wanted.shape and clips.dtype == wanted.dtype == np.uint8
+    assert np.abs(clips.astype(int) - wanted).mean() <= tolerance
+    assert np.ptp(wanted) > 100, "a golden output that shows nothing proves nothing"
+
+
+@every_bundled_forecaster
+def test_forecasts_of_a_bundled_model_do_not_depend_on_the_batch(name):
+    model = bundled(name)
+    seen = patterns(3, seed=1, **model.clip_spec)
+    clips = model.forecast(seen, 12, n=2, seed=1)
+    other = model.forecast(seen, 12, n=2, seed=1, batch_size=1)
+    assert np.abs(clips.astype(int) - other).mean() < 0.1
 
 
 @every_bundled_judge

@@ -55,7 +55,7 @@ def test_training_leaves_a_fitted_prior_and_strips_of_what_comes_back(trained):
     with np.load(trained / "vae" / "golden.npz") as golden:
         np.testing.assert_array_equal(model.generate(2, seed=0), golden["clips"])
     strip = np.asarray(Image.open(trained / "samples" / "0000002.png").convert("RGB"))
-    real = recipes.shown(RECIPE)
+    real = recipes.shown(RECIPE, 2)
     assert real.shape == (2, 5, 64, 64, 3)
     rows = [np.abs(strip[y : y + 64].astype(int)[:, :64] - real[0, 0]).mean() for y in range(3)]
     assert min(rows) == 0, "a real clip stands above what comes back of it"

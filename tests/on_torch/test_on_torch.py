@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from tiny import TINY
+from tiny import TINY, shown
 
 from vgzoo import hub, models, registry
+from vgzoo.train.truths import patterns
 
 GENERATORS = registry.list_models(task="generate")
 
@@ -15,6 +16,16 @@ def test_a_bundled_model_gives_its_golden_clips(name):
     with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
         model = hub.load(name, dtype="float32")
         clips = model.generate(int(golden["n"]), seed=int(golden["seed"]))
+        difference = np.abs(clips.astype("float32") - golden["clips"])
+    assert difference.mean() <= 0.1 and np.quantile(difference, 0.999) <= 2
+
+
+@pytest.mark.parametrize("name", registry.list_models(task="forecast"))
+def test_a_bundled_model_gives_its_golden_forecasts(name):
+    model = hub.load(name, dtype="float32")
+    with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
+        seen = patterns(int(golden["n"]), seed=int(golden["seed"]), **model.clip_spec)
+        clips = model.forecast(seen, seed=int(golden["seed"]))
         difference = np.abs(clips.astype("float32") - golden["clips"])
     assert difference.mean() <= 0.1 and np.quantile(difference, 0.999) <= 2
 
@@ -30,3 +41,6 @@ def test_a_saved_model_is_the_same_when_loaded(arch, tmp_path):
     if "generate" in model.tasks:
         clips = model.generate(3, seed=1)
         np.testing.assert_array_equal(twin.generate(3, seed=1, batch_size=2), clips)
+    if "forecast" in model.tasks:
+        clips = shown(model)
+        np.testing.assert_array_equal(shown(twin), clips)
