@@ -81,7 +81,8 @@ def _mass(sprite):
 
 def _hats(centre, scale, size: int, count: int):
     """Interpolation weights `(B, T, size, count)` of `count` source pixels for `size` places."""
-    places = ops.arange(size, dtype="float32") - (size - 1) / 2 - size / 2 * centre[..., None]
-    source = places / scale[..., None] + (count - 1) / 2
+    places = ops.arange(size, dtype="float32") - (size - 1) / 2
+    source = ops.subtract(places, size / 2 * centre[..., None])
+    source = source / scale[..., None] + (count - 1) / 2
     distance = source[..., None] - ops.arange(count, dtype="float32")
     return ops.relu(1 - ops.abs(distance))

@@ -265,7 +265,7 @@ class SVG(VideoModel):
             "drawn": drawn,
             "hidden": hidden,
             "shape": moments(drawn),
-            "speed": ops.cast(self.start(hidden), "float32") * _PACE,
+            "speed": ops.multiply(ops.cast(self.start(hidden), "float32"), _PACE),
         }
         state["place"] = ops.zeros_like(state["speed"])
         if copies == 1:
@@ -288,7 +288,8 @@ class SVG(VideoModel):
     def _step(self, state, noise, frame=None):
         """The state one frame later, and nats `(B·K,)` of its latents where the frame is seen."""
         hidden, place_, shape = (state[key] for key in ("hidden", "place", "shape"))
-        about = [place_[:, :2] + shape[:, :2], shape[:, 2:], place_[:, 2:], state["speed"] / _PACE]
+        about = [place_[:, :2] + shape[:, :2], shape[:, 2:], place_[:, 2:]]
+        about += [ops.divide(state["speed"], _PACE)]
         about = ops.cast(ops.concatenate(about, axis=-1), hidden.dtype)
         kl = ops.zeros_like(place_[:, 0])
         if self.latent:
@@ -306,7 +307,7 @@ class SVG(VideoModel):
             latent = mean + ops.exp(log_scale) * noise
             about = ops.concatenate([about, ops.cast(latent, about.dtype)], axis=-1)
         hidden, _ = self.cell(about, hidden)
-        speed = state["speed"] + ops.cast(self.change(hidden), "float32") * _PACE
+        speed = state["speed"] + ops.multiply(ops.cast(self.change(hidden), "float32"), _PACE)
         return state | {"hidden": hidden, "speed": speed, "place": place_ + speed}, kl
 
     def _shown(self, drawn, path):
