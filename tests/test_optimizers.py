@@ -39,7 +39,7 @@ def test_a_matrix_takes_the_steps_of_keras_own_muon():
     wanted = steps(theirs, (24, 16), gradients)
     for ours, step in zip(steps(Muon(0.01), (24, 16), gradients), wanted, strict=True):
         # Theirs is in float32, ours rounds to eight bits on the way.
-        assert np.linalg.norm(ours - step) < 0.05 * np.linalg.norm(step)
+        assert np.linalg.norm(ours - step) < 0.1 * np.linalg.norm(step)
 
 
 def test_what_is_no_kernel_takes_the_steps_of_adam():

@@ -8,7 +8,8 @@ from every import build
 from scipy import integrate, ndimage, stats
 from tiny import TINY, clip_batch
 
-from vgzoo import bench, models, optimizers
+import vgzoo
+from vgzoo import bench, models, optimizers, video
 from vgzoo.errors import VgzooError
 from vgzoo.layers.placing import attention, coordinates, moments, place, set_back
 
@@ -192,3 +193,36 @@ def test_it_learns_which_way_a_thing_moves():
         return np.square(forecast.astype(float) - clips[:64, 3:]).mean()
 
     assert error(made) < 0.7 * error(np.repeat(clips[:64, 2:3], 3, axis=1))
+
+
+# -- fine-tuning ---------------------------------------------------------------------------
+
+
+def write_films(folder, count: int, seed: int):
+    """Films of soft blobs that fly straight, each its own way; returns the folder."""
+    folder.mkdir()
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:64, :64]
+    for i in range(count):
+        y, x, dy, dx = *rng.uniform(20, 44, 2), *rng.uniform(-3, 3, 2)
+        far = [(rows - y - dy * t) ** 2 + (columns - x - dx * t) ** 2 for t in range(-4, 5)]
+        film = 255 * np.exp(-np.stack(far) / (2 * rng.uniform(3, 8) ** 2))
+        video.write(folder / f"{i}.mp4", film[..., None].astype("uint8"), scale=1)
+    return folder
+
+
+def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
+    """The encoder frozen, which goes on taking clips apart as it did."""
+    model = vgzoo.load("svg-mnist")
+    known, unseen = (write_films(tmp_path / str(i), 24, seed=i) for i in (0, 1))
+    options = {"frames": 9, "size": 64, "batch_size": 8, "channels": 1}
+    clips = [np.asarray(batch["clip"]) for batch in vgzoo.data.clips(unseen, **options)]
+    clips = np.concatenate(clips)
+    context = clips[:, :5].astype("float32") / 127.5 - 1
+    before, layers = model.elbo(clips).mean(), np.asarray(model.initial_state(context)["drawn"])
+    model.encoder.trainable = False
+    model.compile(optimizers.Muon(1e-3))
+    model.fit(vgzoo.data.clips(known, count=320, **options), verbose=0)
+    after = np.asarray(model.initial_state(context)["drawn"])
+    np.testing.assert_array_equal(after, layers)
+    assert model.elbo(clips).mean() > before + 0.1 * abs(before)
