@@ -276,6 +276,8 @@ def test_bad_forecasts_get_one_line(arch):
 
 @pytest.mark.parametrize("arch", ["r3gan", "clip_encoder"])
 def test_what_does_not_forecast_says_so(arch):
+    with pytest.raises(VgzooError, match="does not generate; its tasks are"):
+        build("svg").generate(1)
     with pytest.raises(VgzooError, match="does not forecast; its tasks are"):
         build(arch).forecast(clip_batch(TINY[arch], 1))
 

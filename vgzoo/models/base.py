@@ -201,6 +201,8 @@ class VideoModel(Forecasting, keras.Model):
         Raises:
             VgzooError: an argument that this model does not take, or out of its range.
         """
+        if "generate" not in self.tasks:
+            raise self._does_not("generate")
         frames = self.frames if frames is None else frames
         batch_size = 16 if batch_size is None else batch_size
         check_numbers(n, frames, seed, batch_size, temperature)
