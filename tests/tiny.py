@@ -40,6 +40,17 @@ TINY = {
         "look": 4,
         "detail": 4,
     },
+    "tarflow": {
+        "frames": 3,
+        "height": 8,
+        "width": 8,
+        "patch": 4,
+        "features": 8,
+        "heads": 2,
+        "shallow": (1, 1),
+        "deep": 1,
+        "window": 2,
+    },
     "digit_reader": {
         "frames": 6,
         "height": 16,

@@ -1,0 +1,210 @@
+"""Normalizing flows over patches: exact both ways, and a density that is one."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from every import build
+from scipy import stats
+from tiny import TINY, clip_batch, scramble
+
+from vgzoo import models
+from vgzoo.errors import VgzooError
+from vgzoo.layers.autoregressive import AutoregressiveFlow
+from vgzoo.layers.marginal import Marginal
+from vgzoo.layers.transformer import TransformerLayer, turned
+from vgzoo.metrics import BitsPerDim, dequantise
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build("tarflow")
+
+
+def pixels(count: int, frames: int = 3) -> tf.Tensor:
+    return tf.constant(RNG.uniform(-0.99, 0.99, (count, frames, 8, 8, 1)).astype("float32"))
+
+
+# -- exactness -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", [1, 2, 4])
+@pytest.mark.parametrize("frames", [1, 3, 6])
+def test_what_goes_in_comes_out(model, frames, block, monkeypatch):
+    monkeypatch.setattr(model, "block", block)
+    x = pixels(2, frames)
+    noise, _ = model._forward(x)
+    assert np.abs(noise - model._tokens(x)).max() > 0.1
+    assert np.abs(model._backward(noise) - x).max() < 1e-4
+
+
+def test_the_log_determinant_is_that_of_the_jacobian(model):
+    x = tf.reshape(pixels(1), (-1,))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        noise, found = model._forward(tf.reshape(x, (1, 3, 8, 8, 1)))
+        noise = tf.reshape(noise, (-1,))
+    jacobian = tape.jacobian(noise, x, experimental_use_pfor=False).numpy().astype("float64")
+    sign, wanted = np.linalg.slogdet(jacobian)
+    assert sign != 0 and float(found[0]) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_no_frame_knows_a_later_one(model):
+    x = pixels(1, 4)
+    for t in range(4):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            noise, _ = model._forward(x)
+            out = tf.reduce_sum(noise[:, t] ** 2)
+        seen = np.flatnonzero(np.abs(tape.gradient(out, x)).max(axis=(0, 2, 3, 4)))
+        # A window of two frames of tokens, each of which has read the one before it.
+        assert list(seen) == list(range(max(0, t - 2), t + 1))
+
+
+def test_a_tiny_flow_has_a_probability_of_one():
+    """Two pixels of one value each: the density summed over a fine grid."""
+    tiny = models.build(
+        "tarflow", frames=2, height=1, width=1, patch=1, features=4, heads=1, shallow=(1,), deep=1
+    )
+    scramble(tiny, scale=0.2)
+    n = 256
+    centres = (np.arange(n) + 0.5) * 2 / n - 1
+    grid = np.array(list(itertools.product(centres, centres)), "float32")
+    _, density = tiny._density(tf.constant(grid.reshape(-1, 2, 1, 1, 1)))
+    total = np.exp(np.asarray(density, "float64")).sum() * (2 / n) ** 2
+    assert total == pytest.approx(1, abs=0.02)
+
+
+# -- its parts -----------------------------------------------------------------------------
+
+
+def test_single_pixels_become_gaussian():
+    layer = Marginal()
+    layer.build((None, 2))
+    share = RNG.dirichlet(np.ones(256), 2)
+    layer.logits.assign(np.log(share))
+    levels = np.stack([RNG.choice(256, 20_000, p=p) for p in share], axis=-1)
+    x = ((levels + RNG.uniform(size=levels.shape)) / 128 - 1).astype("float32")
+    value, slope = layer(tf.constant(x))
+    for c in range(2):
+        assert stats.kstest(np.asarray(value)[:, c], "norm").statistic < 0.02
+    np.testing.assert_allclose(layer.invert(value), x, atol=2e-4)
+    # Its density is each level's share over that level's width.
+    density = stats.norm.logpdf(np.asarray(value)) + np.asarray(slope)
+    wanted = np.log(np.stack([share[c][levels[:, c]] for c in range(2)], axis=-1) * 128)
+    np.testing.assert_allclose(density, wanted, atol=1e-2)
+
+
+def test_only_how_far_apart_tokens_are_counts():
+    layer = TransformerLayer(16, 2)
+    x = tf.constant(RNG.normal(size=(1, 5, 16)).astype("float32"))
+    layer.build(x.shape)
+    scramble(layer, scale=1.0)
+    mask, times = np.tril(np.ones((5, 5), bool)), np.array([0, 0, 1, 1, 2], "float32")
+    out, (keys, _) = layer(x, mask, times)
+    later, (moved, _) = layer(x, mask, times + 40)
+    np.testing.assert_allclose(out, later, atol=2e-5)
+    assert np.abs(moved - keys).max() > 0.1
+    q = tf.constant(RNG.normal(size=(1, 1, 1, 8)).astype("float32"))
+    turn = np.asarray(turned(q, np.array([3.0], "float32")))
+    np.testing.assert_allclose(np.linalg.norm(turn), np.linalg.norm(q), rtol=1e-5)
+
+
+def test_a_layer_goes_on_from_what_it_remembers():
+    layer = TransformerLayer(16, 2)
+    x = tf.constant(RNG.normal(size=(2, 6, 16)).astype("float32"))
+    layer.build(x.shape)
+    scramble(layer, scale=1.0)
+    mask, times = np.tril(np.ones((6, 6), bool)), np.arange(6, dtype="float32")
+    whole, _ = layer(x, mask, times)
+    _, past = layer(x[:, :4], mask[:4, :4], times[:4])
+    rest, _ = layer(x[:, 4:], mask[4:], times[4:], past)
+    np.testing.assert_allclose(rest, whole[:, 4:], atol=2e-5)
+
+
+def test_a_block_takes_no_more_rounds_than_it_has_tokens(monkeypatch):
+    flow = AutoregressiveFlow(width=8, heads=2, depth=1, window=1)
+    flow.build((None, 1, 4, 3))
+    noise = tf.constant(RNG.normal(size=(2, 1, 4, 3)).astype("float32"))
+    read, counts = flow._read, []
+
+    def counted(*args):
+        counts.append(0)
+        return read(*args)
+
+    monkeypatch.setattr(flow, "_read", counted)
+    # A flow that is nothing yet hangs on nothing: one round finds a block, another one says so.
+    assert np.abs(flow.invert(noise, 4) - noise).max() < 1e-6 and len(counts) == 1
+    scramble(flow)
+    counts.clear()
+    one = flow.invert(noise, 1)
+    assert len(counts) == 4
+    counts.clear()
+    np.testing.assert_allclose(flow.invert(noise, 4), one, atol=1e-5)
+    assert len(counts) <= 4
+
+
+# -- for people ----------------------------------------------------------------------------
+
+
+def test_bits_and_densities_say_the_same(model):
+    clips = clip_batch(TINY["tarflow"], 19)
+    found = model.log_prob(clips, seed=2)
+    assert found.shape == (19,) and found.dtype == np.float64
+    noise, wanted = model._density(tf.constant(dequantise(clips, seed=2)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    metric = BitsPerDim()
+    metric.update_state(found, clips[0].size)
+    assert metric.result() == pytest.approx(model.bits_per_dim(clips, seed=2).mean())
+    np.testing.assert_allclose(model.log_prob(clips[:3], seed=2), found[:3], rtol=1e-5)
+    np.testing.assert_allclose(model.invert(clips, seed=2), noise, atol=1e-4)
+    loss = model.compute_loss({"clip": clips})
+    assert float(loss) == pytest.approx(model.bits_per_dim(clips).mean(), rel=0.05)
+
+
+def test_clips_come_back_from_their_noise_to_the_level(model):
+    clips = clip_batch(TINY["tarflow"], 3)
+    noise = model.invert(clips)
+    assert noise.shape == (3, *model.noise_shape(3))
+    assert (model.decode(noise) == clips).mean() > 0.999
+    np.testing.assert_array_equal(model.decode(model.invert(clips[0])), model.decode(noise[0]))
+    with pytest.raises(VgzooError, match="decodes") as caught:
+        model.decode(noise[..., :-1])
+    assert "\n" not in str(caught.value)
+
+
+def test_blocks_make_the_same_samples(model, monkeypatch):
+    one = model.generate(2)
+    monkeypatch.setattr(model, "block", 4)
+    monkeypatch.setattr(model, "_samplers", {})
+    assert (model.generate(2) == one).mean() > 0.99
+    long = model.generate(2, frames=6)
+    assert (long[:, :3] == one).mean() > 0.99, "a longer clip begins as a shorter one"
+
+
+def test_noise_is_taken_away_along_the_score():
+    """Of a flow that is the identity but for the marginals, density and score are known."""
+    flow = models.build("tarflow", **TINY["tarflow"] | {"noise": 0.1})
+    noise = tf.constant(RNG.normal(size=(1, *flow.noise_shape(3))).astype("float32"))
+    plain = flow._backward(noise)
+    shown = np.asarray(flow._shown(noise))
+    # At first every level is as likely as every other: the score is 0.
+    assert np.abs(shown - (np.floor((np.asarray(plain) + 1) * 128) / 127.5 - 1)).max() < 1e-5
+    share = np.exp(-0.5 * ((np.arange(256) - 128) / 30) ** 2)
+    flow.marginal.logits.assign(np.log(share)[None])
+    with tf.GradientTape() as tape:
+        tape.watch(plain)
+        _, density = flow._density(plain)
+    assert np.isfinite(tape.gradient(density, plain)).all()
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [({"height": 10}, "multiples of patch=4"), ({"heads": 3}, "multiple of 2 · heads=3")],
+)
+def test_wrong_arguments_get_one_line(wrong, message):
+    with pytest.raises(VgzooError, match=message):
+        models.build("tarflow", **{**TINY["tarflow"], **wrong})

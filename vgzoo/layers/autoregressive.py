@@ -1,0 +1,142 @@
+"""An affine flow in which each token is shifted and scaled by what those before it say."""
+
+import numpy as np
+from keras import layers, ops
+
+from vgzoo.layers.spacetime import he_normal
+from vgzoo.layers.transformer import TransformerLayer
+
+_TOLERANCE = 1e-5  # between two rounds of a block that is found at once
+
+
+class AutoregressiveFlow(layers.Layer):
+    """Tokens of clips `(B, T, N, D)` ↔ noise of the same shape.
+
+    The transformation of TARFlow (Zhai et al. 2024, arXiv 2412.06329): a token less a mean, over a
+    scale, both from a causal transformer over the tokens before it, frame after frame.
+
+    Args:
+        width, heads, depth: of the transformer.
+        window: frames that a token attends to in each layer, its own included.
+        backward: whether the tokens of a frame go from the last to the first.
+    """
+
+    def __init__(
+        self, *, width: int, heads: int, depth: int, window: int, backward: bool = False, **kwargs
+    ):
+        # Tokens stay as exact as they come, whatever the transformer computes in.
+        super().__init__(autocast=False, **kwargs)
+        self.width, self.heads, self.window, self.backward = width, heads, window, backward
+        self.embed = layers.Dense(width, name="embed")
+        self.layers_ = [TransformerLayer(width, heads, name=f"layer_{i}") for i in range(depth)]
+        self.norm = layers.RMSNormalization(name="norm")
+        self.hidden = layers.Dense(
+            width, activation="gelu", kernel_initializer=he_normal(), name="hidden"
+        )
+        self.affine = None
+
+    def build(self, shape):
+        *_, tokens, values = shape
+        self.first = self.add_weight(name="first", shape=(values,), initializer="zeros")
+        self.place = self.add_weight(
+            name="place", shape=(tokens, self.width), initializer="random_normal"
+        )
+        self.embed.build((None, None, values))
+        for layer in (*self.layers_, self.norm, self.hidden):
+            layer.build((None, None, self.width))
+        self.affine = layers.Dense(2 * values, kernel_initializer="zeros", name="affine")
+        self.affine.build((None, None, self.width))
+
+    def call(self, x):
+        """→ noise, and the log-determinant `(B,)`."""
+        _, frames, tokens, values = x.shape
+        x = ops.reshape(self._turned(x), (-1, frames * tokens, values))
+        before, _ = ops.split(x, [frames * tokens - 1], axis=1)
+        start = ops.zeros_like(ops.split(x, [1], axis=1)[0]) + ops.cast(self.first, x.dtype)
+        index = np.arange(frames * tokens)
+        mean, log_scale, _ = self._read(
+            ops.concatenate([start, before], axis=1),
+            ops.concatenate([self.place] * frames, axis=0),
+            self._sees(index, index, tokens),
+            (index // tokens).astype("float32"),
+        )
+        noise = (x - mean) * ops.exp(-log_scale)
+        noise = self._turned(ops.reshape(noise, (-1, frames, tokens, values)))
+        return noise, -ops.sum(log_scale, axis=(1, 2))
+
+    def invert(self, noise, block: int = 1):
+        """Noise → tokens, so many tokens at a time.
+
+        The tokens of a block are found together, by as many rounds as it takes (Jacobi's iteration,
+        Song et al. 2021, arXiv 2002.03629): at most as many as they are, fewer where they hang
+        little on each other. What was found before is kept as keys and values.
+
+        Args:
+            noise: `(B, T, N, D)`.
+            block: a divisor of N; 1 finds one token after another.
+        """
+        _, frames, tokens, values = noise.shape
+        z = ops.reshape(self._turned(noise), (-1, frames * tokens, values))
+        rows = ops.shape(z)[0]
+        kept = self.window * tokens
+        head = (rows, kept, self.heads, self.width // self.heads)
+        past = [(ops.zeros(head, self.compute_dtype),) * 2 for _ in self.layers_]
+        start = ops.zeros_like(z[:, :1]) + ops.cast(self.first, z.dtype)
+        within = ops.arange(block, dtype="int32")
+
+        def next_block(at, found, last, past):
+            ours = ops.slice(z, (0, at, 0), (rows, block, values))
+            index = at + within
+            places = ops.take(self.place, index % tokens, axis=0)
+            memory = at - kept + ops.arange(kept, dtype="int32")
+            mask = self._sees(index, ops.concatenate([memory, index]), tokens)
+            times = ops.cast(index // tokens, "float32")
+
+            def again(round_, change, guess, news):
+                before = ops.concatenate([last, guess[:, : block - 1]], axis=1)
+                mean, log_scale, news = self._read(before, places, mask, times, past)
+                better = ours * ops.exp(log_scale) + mean
+                return round_ + 1, ops.max(ops.abs(better - guess)), better, news
+
+            size = (rows, block, self.heads, self.width // self.heads)
+            news = [(ops.zeros(size, self.compute_dtype),) * 2 for _ in self.layers_]
+            _, _, made, news = ops.while_loop(
+                lambda round_, change, *_: ops.logical_and(round_ < block, change > _TOLERANCE),
+                again,
+                (0, ops.full((), np.inf, "float32"), ours, news),
+            )
+            past = [
+                tuple(
+                    ops.concatenate([old[:, block:], new], axis=1)
+                    for old, new in zip(*pair, strict=True)
+                )
+                for pair in zip(past, news, strict=True)
+            ]
+            found = ops.slice_update(found, (0, at, 0), made)
+            return at + block, found, made[:, block - 1 :], past
+
+        _, found, *_ = ops.while_loop(
+            lambda at, *_: at < frames * tokens,
+            next_block,
+            (0, ops.zeros_like(z), start, past),
+        )
+        return self._turned(ops.reshape(found, (-1, frames, tokens, values)))
+
+    def _turned(self, x):
+        return ops.flip(x, axis=2) if self.backward else x
+
+    def _sees(self, index, others, tokens: int):
+        """Which tokens read which: those before and themselves, of the window, none before all."""
+        ages = index[:, None] // tokens - others[None] // tokens
+        return (others[None] <= index[:, None]) & (ages < self.window) & (others[None] >= 0)
+
+    def _read(self, before, places, mask, times, past=None):
+        """What tokens say of those after them: means, logarithms of scales, keys and values."""
+        x = self.embed(ops.cast(before, self.compute_dtype)) + ops.cast(places, self.compute_dtype)
+        news = []
+        for i, layer in enumerate(self.layers_):
+            x, new = layer(x, mask, times, past and past[i])
+            news.append(new)
+        out = ops.cast(self.affine(self.hidden(self.norm(x))), "float32")
+        mean, log_scale = ops.split(out, 2, axis=-1)
+        return mean, 4 * ops.tanh(log_scale / 4), news
