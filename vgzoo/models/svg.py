@@ -11,7 +11,7 @@ a prior that does not; and the lower bound of the likelihood draws the two toget
 - each layer has a recurrent state and latents of its own, by the same weights, and the state
   changes its speed rather than replaces it (residual dynamics, after SRVP, Franceschi et al. 2020,
   arXiv 2002.09219);
-- the posterior sees a frame as its layer would, set back to where the layer was;
+- the posterior sees a frame as its layer would, set back from where the layer would now be;
 - pixels are Bernoulli, as in the tables of Moving MNIST, so that the bound is in nats and the
   divergence has no weight to choose.
 
@@ -291,12 +291,14 @@ class SVG(VideoModel):
         about = [place_[:, :2] + shape[:, :2], shape[:, 2:], place_[:, 2:]]
         about += [ops.divide(state["speed"], _PACE)]
         about = ops.cast(ops.concatenate(about, axis=-1), hidden.dtype)
-        kl = ops.zeros_like(place_[:, 0])
+        kl, latent = ops.zeros_like(place_[:, 0]), ()
         if self.latent:
             known = ops.concatenate([hidden, about], axis=-1)
             mean, log_scale = ops.split(ops.cast(self.prior(known), "float32"), 2, axis=-1)
             if frame is not None:
-                seen = self.look(set_back(frame, place_), state["drawn"])
+                # From where it would be if it went on as it did: what is new is what is seen.
+                seen = set_back(frame, place_ + state["speed"])
+                seen = self.look(seen, state["drawn"])
                 seen = self.posterior(ops.concatenate([known, seen], axis=-1))
                 # In units of the prior, so that to know nothing new costs nothing.
                 shift, log_ratio = ops.split(ops.cast(seen, "float32"), 2, axis=-1)
@@ -304,10 +306,10 @@ class SVG(VideoModel):
                 kl = 0.5 * ops.sum(kl, axis=-1)
                 mean, log_scale = mean + shift * ops.exp(log_scale), log_scale + log_ratio
             noise = ops.reshape(noise, (-1, self.latent))
-            latent = mean + ops.exp(log_scale) * noise
-            about = ops.concatenate([about, ops.cast(latent, about.dtype)], axis=-1)
-        hidden, _ = self.cell(about, hidden)
-        speed = state["speed"] + ops.multiply(ops.cast(self.change(hidden), "float32"), _PACE)
+            latent = (ops.cast(mean + ops.exp(log_scale) * noise, hidden.dtype),)
+        hidden, _ = self.cell(ops.concatenate([about, *latent], axis=-1), hidden)
+        change = self.change(ops.concatenate([hidden, *latent], axis=-1))
+        speed = state["speed"] + ops.multiply(ops.cast(change, "float32"), _PACE)
         return state | {"hidden": hidden, "speed": speed, "place": place_ + speed}, kl
 
     def _shown(self, drawn, path):
@@ -323,7 +325,8 @@ def _conv(filters: int, name: str) -> layers.Conv2D:
 
 def _two_layers(hidden: int, out: int, name: str) -> keras.Sequential:
     first = layers.Dense(hidden, activation=leaky, kernel_initializer=he_normal(), name="hidden")
-    return keras.Sequential([first, layers.Dense(out, name="out")], name=name)
+    last = layers.Dense(out, kernel_initializer="zeros", name="out")
+    return keras.Sequential([first, last], name=name)
 
 
 def _light(clip):
