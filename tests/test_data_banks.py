@@ -208,3 +208,26 @@ def test_a_preview_is_a_sheet_of_the_first_clips(folder, tmp_path, monkeypatch):
     assert sheet.shape == (3 * 34 - 2, 4 * 34 - 2, 3)
     np.testing.assert_array_equal(sheet[34:66, 68:100], wanted[1, 2])
     assert preview("cifar10", tmp_path / "x.gif", count=2, frames=3).stat().st_size > 0
+
+
+def test_stills_are_the_images_each_once_a_pass(folder):
+    images_, labels = images("cifar10")
+    everything = clips("cifar10-stills", frames=1, batch_size=1, seed=4)
+    seen = np.concatenate([batch["clip"] for batch in everything.as_numpy_iterator()])
+    assert seen.shape == (len(images_), 1, 32, 32, 3)
+    ours, theirs = (np.sort([x.tobytes() for x in part]) for part in (seen[:, 0], images_))
+    assert (ours == theirs).all()
+    n = len(images_)
+    twice = clips("cifar10-stills", frames=1, batch_size=4, seed=4, start=n - 2, count=4)
+    batch = next(twice.as_numpy_iterator())
+    np.testing.assert_array_equal(batch["clip"][:2], seen[-2:])  # then the next pass begins
+    same = (images_ == batch["clip"]).all(axis=(2, 3, 4))  # of each picture, with each image
+    where = same.argmax(axis=1)
+    np.testing.assert_array_equal(labels[where], batch["label"])
+    other = next(clips("cifar10-stills", frames=1, batch_size=4, seed=5).as_numpy_iterator())
+    assert (other["clip"] != seen[:4]).any()
+    small = next(clips("cifar10-stills", frames=1, batch_size=2, size=16).as_numpy_iterator())
+    assert small["clip"].shape == (2, 1, 16, 16, 3)
+    for bad in ({"frames": 2}, {"frames": 1, "flow": True}):
+        with pytest.raises(DataError, match="are pictures: ask for frames=1"):
+            clips("cifar10-stills", **bad)

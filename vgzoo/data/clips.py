@@ -10,7 +10,14 @@ from vgzoo.data import banks, motion, sources
 from vgzoo.data.folder import Folder, class_names
 from vgzoo.errors import DataError
 
-SIDES = {"mnist": 64, "mnist-stochastic": 64, "cifar10": 32, "imagenette": 64}  # of a frame
+SIDES = {  # of a frame
+    "mnist": 64,
+    "mnist-stochastic": 64,
+    "mnist-stills": 28,
+    "cifar10": 32,
+    "cifar10-stills": 32,
+    "imagenette": 64,
+}
 _FOLDER_SIDE = 64
 _FACTORS = (1, 2, 4)  # smaller frames are means of so many pixels each way
 
@@ -41,6 +48,8 @@ def clips(
       grey, two digits.
     - `"cifar10"` (32×32) and `"imagenette"` (64×64), in colour: a camera moves smoothly over an
       image, and the optical flow of the clip is known.
+    - `"mnist-stills"` (28×28) and `"cifar10-stills"` (32×32) are the images themselves, each once
+      a pass, as clips of one frame.
     - A folder of videos: windows of its files.
 
     All but the last are made on the fly from the images of the split, and no two splits share an
@@ -144,6 +153,10 @@ def _source(name, split: str, frames: int, size, seed: int, flow: bool, path, vi
                 f"{frames} frames of seed {seed} need clips made without path"
             )
     bank = banks.images(_bank(name), split)
+    if name.endswith("-stills"):
+        if frames != 1 or flow:
+            raise DataError(f"{name} are pictures: ask for frames=1, without flow")
+        return sources.Stills(bank, seed, factor)
     if _bank(name) != "mnist":
         return sources.Scenes(bank, frames, seed, factor, side, flow)
     if flow:
@@ -171,7 +184,7 @@ def _folder(name, split: str, frames: int, size, seed: int, flow: bool, path, vi
 
 
 def _bank(name: str) -> str:
-    return name.removesuffix("-stochastic")
+    return name.removesuffix("-stochastic").removesuffix("-stills")
 
 
 def _unknown(name) -> DataError:

@@ -5,9 +5,12 @@ batch` of an endless sequence) and `render(*drawn)` (the batch, made of them in 
 same source feeds `tf.data` under TensorFlow and `DeviceClips` elsewhere. `Folder` is one too.
 """
 
+import functools
+
 import numpy as np
 from keras import ops
 
+from vgzoo import random
 from vgzoo.data import camera, motion
 
 Bank = tuple[np.ndarray, np.ndarray]
@@ -71,6 +74,32 @@ class Scenes:
             views = camera.coarser(views, self.factor)
             batch["flow"], batch["visible"] = camera.flow(views, self.side // self.factor)
         return batch
+
+
+class Stills:
+    """Still images, each once a pass, in another order each time: clips of one frame.
+
+    Args:
+        bank, seed, factor: as of `Digits`.
+    """
+
+    def __init__(self, bank: Bank, seed: int, factor: int):
+        self.bank, self.seed, self.factor = bank, seed, factor
+        self.count = len(bank[0])
+        self._order = functools.lru_cache(maxsize=2)(self._order_of)
+
+    def draw(self, first: int, batch: int) -> tuple[np.ndarray, ...]:
+        """Images and labels."""
+        passes, places = np.divmod(np.arange(first, first + batch), self.count)
+        which = [self._order(int(p))[place] for p, place in zip(passes, places, strict=True)]
+        return self.bank[0][which], self.bank[1][which].astype("int32")
+
+    def render(self, image, label) -> dict:
+        """`"clip"` uint8 `(B, 1, H, W, C)` and `"label"` int32 `(B,)`."""
+        return {"clip": shrink(image[:, None], self.factor), "label": label}
+
+    def _order_of(self, number: int) -> np.ndarray:
+        return random.uniform_rows(self.seed, number, 1, self.count)[0].argsort(kind="stable")
 
 
 class Recorded:

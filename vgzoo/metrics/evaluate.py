@@ -17,7 +17,7 @@ import numpy as np
 from vgzoo import _folder, card, hub, registry, video
 from vgzoo._atomic import write_text
 from vgzoo.errors import VgzooError
-from vgzoo.metrics import forecasting, generation, judges, reconstruction
+from vgzoo.metrics import density, forecasting, generation, judges, reconstruction
 from vgzoo.metrics.base import at_least_one
 
 Make = Callable[[int, int], np.ndarray]  # (n, seed) → clips
@@ -65,7 +65,18 @@ def _forecasting(dataset: str, n: int) -> Protocol:
     )
 
 
+def _density(dataset: str, n: int) -> Protocol:
+    return Protocol(
+        n=n,
+        fits=lambda c: "density" in c["tasks"] and c["dataset"] == dataset,
+        run=lambda model, n, seed: density.run(dataset, model, n, seed),
+    )
+
+
 PROTOCOLS: dict[str, Protocol] = {
+    "density-mnist": _density("mnist", 512),
+    "density-mnist-stills": _density("mnist-stills", 10_000),
+    "density-cifar10-stills": _density("cifar10-stills", 10_000),
     "forecast-mnist": _forecasting("mnist", 10_000),
     "forecast-mnist-stochastic": _forecasting("mnist-stochastic", 256),
     "reconstruction-mnist": _reconstruction("mnist"),

@@ -20,13 +20,13 @@ from vgzoo.metrics.precision_recall import PrecisionRecall
 ENCODER, READER = "clip-encoder", "digit-reader"
 BATCH = 32
 FRAMES = 16  # of a video's clips
-_SHAPES = {"mnist": (64, 1), "cifar10": (32, 3), "imagenette": (64, 3)}  # side, channels
+SHAPES = {"mnist": (64, 1), "cifar10": (32, 3), "imagenette": (64, 3)}  # side, channels
 LEAST = 8  # clips, below which no distance means anything
 
 
 def clip_spec(dataset: str) -> dict[str, int]:
     """Frames, height, width and channels of the clips of a dataset."""
-    side, channels = _SHAPES[dataset]
+    side, channels = SHAPES[dataset]
     return {"frames": FRAMES, "height": side, "width": side, "channels": channels}
 
 
@@ -39,7 +39,7 @@ def real_clips(
         dataset,
         "test",
         frames=frames,
-        size=size or _SHAPES[dataset][0],
+        size=size or SHAPES[dataset][0],
         batch_size=BATCH,
         seed=seed,
         start=start,
@@ -85,7 +85,7 @@ def run(dataset: str, make, spec: dict[str, int], n: int, seed: int) -> dict:
     """
     from vgzoo import hub
 
-    side, channels = _SHAPES[dataset]
+    side, channels = SHAPES[dataset]
     if spec["channels"] != channels or spec["height"] != spec["width"]:
         raise VgzooError(
             f"clips of {dataset} are square with {channels} channels, not "

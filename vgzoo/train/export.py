@@ -16,7 +16,9 @@ from vgzoo.train import checkpoint, curves, recipes, shown, truths
 _DATA_LICENSES = {
     "mnist": "CC-BY-SA-3.0",
     "mnist-stochastic": "CC-BY-SA-3.0",
+    "mnist-stills": "CC-BY-SA-3.0",
     "cifar10": "unspecified by its authors (CIFAR-10, Krizhevsky 2009)",
+    "cifar10-stills": "unspecified by its authors (CIFAR-10, Krizhevsky 2009)",
     "imagenette": "Apache-2.0 for Imagenette's packaging; its images are ImageNet's, for "
     "non-commercial research",
 }
