@@ -67,8 +67,9 @@ def moments(sprite):
     for axis in (1, 2):
         share = ops.sum(mass, axis=3 - axis) / total
         places = np.linspace(-1, 1, mass.shape[axis]).astype("float32")
-        centre = ops.sum(share * places, axis=1, keepdims=True)
-        spread = ops.sum(share * ops.square(centre - places), axis=1, keepdims=True)
+        centre = ops.sum(ops.multiply(share, places), axis=1, keepdims=True)
+        far = ops.square(ops.subtract(centre, places))
+        spread = ops.sum(share * far, axis=1, keepdims=True)
         centres.append(centre)
         spreads.append(ops.sqrt(spread))
     return ops.concatenate(centres + spreads, axis=-1)

@@ -75,7 +75,7 @@ def turned(x, times):
     """Each pair of halves of `x` `(B, L, heads, d)` turned by an angle that grows with time."""
     half = x.shape[-1] // 2
     speeds = (10_000.0 ** (-np.arange(half) / half)).astype("float32")
-    angle = ops.cast(times, "float32")[:, None, None] * speeds
+    angle = ops.multiply(ops.cast(times, "float32")[:, None, None], speeds)
     cosine, sine = (ops.cast(f(angle), x.dtype) for f in (ops.cos, ops.sin))
     first, second = ops.split(x, 2, axis=-1)
     return ops.concatenate(
