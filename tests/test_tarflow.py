@@ -73,7 +73,7 @@ def test_a_tiny_flow_has_a_probability_of_one():
     n = 256
     centres = (np.arange(n) + 0.5) * 2 / n - 1
     grid = np.array(list(itertools.product(centres, centres)), "float32")
-    _, density = tiny._density(tf.constant(grid.reshape(-1, 2, 1, 1, 1)))
+    _, density = tiny._log_density(tf.constant(grid.reshape(-1, 2, 1, 1, 1)))
     total = np.exp(np.asarray(density, "float64")).sum() * (2 / n) ** 2
     assert total == pytest.approx(1, abs=0.02)
 
@@ -154,7 +154,7 @@ def test_bits_and_densities_say_the_same(model):
     clips = clip_batch(TINY["tarflow"], 19)
     found = model.log_prob(clips, seed=2)
     assert found.shape == (19,) and found.dtype == np.float64
-    noise, wanted = model._density(tf.constant(dequantise(clips, seed=2)))
+    noise, wanted = model._log_density(tf.constant(dequantise(clips, seed=2)))
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
     metric = BitsPerDim()
     metric.update_state(found, clips[0].size)
@@ -197,13 +197,17 @@ def test_noise_is_taken_away_along_the_score():
     flow.marginal.logits.assign(np.log(share)[None])
     with tf.GradientTape() as tape:
         tape.watch(plain)
-        _, density = flow._density(plain)
+        _, density = flow._log_density(plain)
     assert np.isfinite(tape.gradient(density, plain)).all()
 
 
 @pytest.mark.parametrize(
     "wrong, message",
-    [({"height": 10}, "multiples of patch=4"), ({"heads": 3}, "multiple of 2 · heads=3")],
+    [
+        ({"height": 10}, "multiples of patch=4"),
+        ({"heads": 3}, "multiple of 2 · heads=3"),
+        ({"block": 3}, "divide the 4"),
+    ],
 )
 def test_wrong_arguments_get_one_line(wrong, message):
     with pytest.raises(VgzooError, match=message):

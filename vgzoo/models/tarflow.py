@@ -10,10 +10,7 @@ pixels here: noise of one level's width is all that is added, and the first step
 the distribution of single pixels Gaussian, exactly (`vgzoo.layers.marginal`).
 """
 
-import math
-
 import keras
-import numpy as np
 from keras import ops
 
 from vgzoo import random
@@ -21,15 +18,13 @@ from vgzoo.errors import VgzooError
 from vgzoo.layers.autoregressive import AutoregressiveFlow
 from vgzoo.layers.marginal import Marginal
 from vgzoo.layers.spacetime import depth_to_space, space_to_depth
-from vgzoo.levels import LEVEL, dequantise
-from vgzoo.models.base import VideoModel, input_gradient, register, to_uint8
+from vgzoo.models._density import Density
+from vgzoo.models.base import VideoModel, input_gradient, register
 from vgzoo.optimizers import Muon
-
-_CLIPS = 16  # whose densities are found at a time
 
 
 @register
-class TARFlow(VideoModel):
+class TARFlow(Density, VideoModel):
     """A flow of transformers over patches of clips; see the head of this file.
 
     Args:
@@ -39,6 +34,7 @@ class TARFlow(VideoModel):
         shallow: layers of each of the flows that see a frame alone.
         deep: layers of the flow that goes on from frame to frame; 0 for still pictures.
         window: frames that it attends to in each layer, the last one included.
+        block: tokens that are found together in a sample: more take fewer, wider rounds.
         noise: deviation of Gaussian noise, in [-1, 1], that is added while training for better
             samples, from which it is then taken away (Tweedie's formula); 0 for likelihoods.
 
@@ -49,11 +45,8 @@ class TARFlow(VideoModel):
     (1, 2, 8, 8, 1)
     """
 
-    family = "flow"
-    tasks = ("generate", "density")
     references = ("arXiv:2412.06329", "arXiv:2511.20462", "arXiv:1602.00229", "arXiv:2002.03629")
     any_length = True
-    logged = ("bits_per_dim",)
 
     def __init__(
         self,
@@ -69,6 +62,7 @@ class TARFlow(VideoModel):
         shallow: tuple[int, ...] = (2, 2, 2, 2),
         deep: int = 4,
         window: int = 4,
+        block: int = 1,
         noise: float = 0.0,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
@@ -76,11 +70,15 @@ class TARFlow(VideoModel):
             raise VgzooError(
                 f"height and width must be multiples of patch={patch}, not {height}×{width}"
             )
+        if height * width // patch**2 % block:
+            raise VgzooError(
+                f"block={block} does not divide the {height * width // patch**2} tokens of a frame"
+            )
         if features % (2 * heads):
             raise VgzooError(f"features must be a multiple of 2 · heads={heads}, not {features}")
         self.patch, self.features, self.heads = patch, features, heads
-        self.shallow, self.deep, self.window, self.noise = tuple(shallow), deep, window, noise
-        self.block = 1  # tokens that a sample finds together
+        self.shallow, self.deep, self.window = tuple(shallow), deep, window
+        self.block, self.noise = block, noise
         self.marginal = Marginal(name="marginal")
         sizes = {"width": features, "heads": heads}
         self.flows = [
@@ -101,7 +99,7 @@ class TARFlow(VideoModel):
             flow.build((None, *self.noise_shape(frames)))
 
     def get_config(self) -> dict:
-        own = ("patch", "features", "heads", "deep", "window", "noise")
+        own = ("patch", "features", "heads", "deep", "window", "block", "noise")
         return {
             **super().get_config(),
             "shallow": list(self.shallow),
@@ -110,105 +108,6 @@ class TARFlow(VideoModel):
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return Muon(5e-4, beta_2=0.99, use_ema=True, ema_momentum=0.999)
-
-    # -- density ---------------------------------------------------------------------------
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Bits per dimension."""
-        levels, step = self._levels(x), self.next_noise_step()
-        draw = random.uniform(ops.shape(levels), seed=self.seed, step=step)
-        pixels = (levels + draw) * LEVEL - 1
-        if self.noise:
-            more = random.normal(ops.shape(levels), seed=self.seed, step=step, salt=1)
-            pixels = ops.clip(pixels + self.noise * more, -1 + 1e-4, 1 - 1e-4)
-        bits = ops.mean(self._bits(self._density(pixels)[1], levels.shape))
-        self.track(bits_per_dim=bits)
-        return bits
-
-    def _levels(self, batch):
-        """Levels 0 … 255 of a batch's clips, exactly, whatever the precision of the network."""
-        clip = ops.convert_to_tensor(batch["clip"] if isinstance(batch, dict) else batch)
-        self.network_clip(clip)  # says what is wrong with it
-        if keras.backend.standardize_dtype(clip.dtype) == "uint8":
-            return ops.cast(clip, "float32")
-        return ops.round(255 * ops.cast(clip, "float32"))
-
-    @staticmethod
-    def _bits(log_prob, shape):
-        return -log_prob / (math.log(2) * math.prod(shape[1:])) - math.log2(LEVEL)
-
-    def log_prob(self, clips, *, seed: int = 0) -> np.ndarray:
-        """Logarithms of the density of clips, at a point of each of their pixels' levels.
-
-        A level's noise is drawn by `vgzoo.metrics.dequantise`, so that a density times the width of
-        a level, 1/128, is a lower bound of the level's probability.
-
-        Args:
-            clips: `(B, T, H, W, C)` or one clip, uint8 or float in [0, 1] (then rounded to 8
-                bits), of any length.
-            seed: of the noise.
-
-        Returns:
-            float64 `(B,)`: nats, of pixels in [-1, 1].
-
-        Raises:
-            VideoError: an array that is no clip.
-            VgzooError: frames of another size or kind.
-        """
-        return np.concatenate([found for _, found in self._noises(clips, seed)])
-
-    def bits_per_dim(self, clips, *, seed: int = 0) -> np.ndarray:
-        """Bits for each value of clips; arguments and errors of `log_prob`. float64 `(B,)`."""
-        clips = self.checked_clips(clips, least=1)
-        return self._bits(self.log_prob(clips, seed=seed), clips.shape)
-
-    def invert(self, clips, *, seed: int = 0) -> np.ndarray:
-        """The noise that `decode` makes clips of; arguments and errors of `log_prob`.
-
-        Returns:
-            float32 `(B, T, N, D)`, about standard normal: N patches of D values a frame.
-        """
-        single = np.ndim(clips) == 4
-        noise = np.concatenate([found for found, _ in self._noises(clips, seed)])
-        return noise[0] if single else noise
-
-    def decode(self, noise) -> np.ndarray:
-        """Noise `(B, T, N, D)`, or one clip's → clips, uint8.
-
-        Raises:
-            VgzooError: another shape.
-        """
-        noise = np.asarray(noise, "float32")
-        single = noise.ndim == 3
-        noise = noise[None] if single else noise
-        if noise.ndim != 4 or noise.shape[1:] != self.noise_shape(noise.shape[1]):
-            raise VgzooError(
-                f"noise of shape {noise.shape} came; {self.name} decodes (B, T, "
-                f"{', '.join(map(str, self.noise_shape(1)[1:]))})"
-            )
-        frames, made = noise.shape[1], []
-        run = self._coder(f"decode {self.block}", lambda n: to_uint8(self._shown(n)))
-        for i in range(0, len(noise), _CLIPS):
-            made.append(ops.convert_to_numpy(run(noise[i : i + _CLIPS])))
-        clips = np.concatenate(made).reshape(-1, frames, self.height, self.width, self.channels)
-        return clips[0] if single else clips
-
-    def _noises(self, clips, seed: int):
-        """Noise and log-densities of some clips at a time."""
-        clips = self.checked_clips(clips, least=1)
-        for i in range(0, len(clips), _CLIPS):
-            rows = np.arange(i, i + _CLIPS).clip(max=len(clips) - 1)  # the last batch is filled up
-            pixels = dequantise(clips[rows[: len(clips) - i]], seed=seed, start=i)
-            pixels = np.concatenate([pixels, np.repeat(pixels[-1:], _CLIPS - len(pixels), axis=0)])
-            noise, found = self._coder("forward", self._density)(pixels)
-            noise, found = map(ops.convert_to_numpy, (noise, found))
-            yield noise[: len(clips) - i], found[: len(clips) - i].astype("float64")
-
-    def _density(self, pixels):
-        """Pixels in (-1, 1) → their noise, and nats `(B,)`."""
-        noise, log_determinant = self._forward(pixels)
-        density = -0.5 * ops.square(noise) - 0.5 * math.log(2 * math.pi)
-        return noise, ops.sum(density, axis=(1, 2, 3)) + log_determinant
 
     def _forward(self, pixels):
         """Pixels `(B, T, H, W, C)` in (-1, 1) → noise `(B, T, N, D)`, log-determinant `(B,)`."""
@@ -250,18 +149,18 @@ class TARFlow(VideoModel):
         tokens = self.height * self.width // self.patch**2
         return (frames, tokens, self.channels * self.patch**2)
 
-    def sample(self, noise, *, labels=None, frames: int, steps: int | None):
-        return self._shown(noise)
+    def _cleaned(self, pixels):
+        if not self.noise:
+            return pixels
+        # Tweedie's formula: what a noisy clip most likely was before the noise.
+        score = input_gradient(lambda p: self._log_density(p)[1], pixels)
+        return pixels + self.noise**2 * score
 
-    def _shown(self, noise):
-        pixels = self._backward(noise)
-        if self.noise:
-            # Tweedie's formula: what a noisy clip most likely was before the noise.
-            score = input_gradient(lambda p: self._density(p)[1], pixels)
-            pixels = pixels + self.noise**2 * score
-        # Level x lies between x/128 - 1 and (x + 1)/128 - 1.
-        level = ops.clip(ops.floor((pixels + 1) / LEVEL), 0, 255)
-        return level / 127.5 - 1
+    def _noised(self, pixels, step):
+        if not self.noise:
+            return pixels
+        draw = random.normal(ops.shape(pixels), seed=self.seed, step=step, salt=1)
+        return ops.clip(pixels + self.noise * draw, -1 + 1e-4, 1 - 1e-4)
 
 
 MODEL = TARFlow
