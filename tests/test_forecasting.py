@@ -42,7 +42,7 @@ def trained(tmp_path_factory):
         patch.setattr(registry, "weights_root", lambda: root)
         (root / "svg.json").write_text(json.dumps(RECIPE))
         assert train(root / "svg.json", out=root / "run", verbose=0)["finished"]
-        twin = models.build("svg", **SVG | {"latent": 0})
+        twin = models.build("svg", **SVG | {"deterministic": True})
         hub.save(twin, root / forecasting.TWIN, dataset="mnist-stochastic")
         yield root / "run"
 

@@ -71,7 +71,7 @@ def test_pixels_cost_the_cross_entropy_of_their_probabilities():
 
 
 def build_twin():
-    twin = models.build("svg", **TINY["svg"] | {"latent": 0})
+    twin = models.build("svg", **TINY["svg"] | {"deterministic": True})
     rng = np.random.default_rng(0)
     for variable in twin.trainable_variables:
         variable.assign(rng.normal(0, 0.05, variable.shape))

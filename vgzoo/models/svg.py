@@ -6,16 +6,17 @@ a prior that does not; and the lower bound of the likelihood draws the two toget
 
 - a clip is made of a few layers that move (Wang and Adelson 1994, "Representing moving images with
   layers"; learned, DDPAE, Hsieh et al. 2018, arXiv 1806.04166). A convolutional encoder takes the
-  last frame apart, once, by how its pixels have moved; from then on only places and sizes change,
-  so nothing blurs however long the forecast, and a step costs next to nothing;
+  first frame apart, once, by how its pixels move in those that follow; from then on only places and
+  sizes change, so nothing blurs however long the forecast, and a step costs next to nothing;
 - each layer has a recurrent state and latents of its own, by the same weights, and the state
   changes its speed rather than replaces it (residual dynamics, after SRVP, Franceschi et al. 2020,
   arXiv 2002.09219);
-- the posterior sees a frame as its layer would, set back from where the layer would now be;
+- the posterior sees a frame as its layer would, set back from where the layer would now be; it
+  follows the layers through the frames that are seen, too, and so tells how fast they are;
 - pixels are Bernoulli, as in the tables of Moving MNIST, so that the bound is in nats and the
   divergence has no weight to choose.
 
-Without latents it is its own deterministic twin.
+Its deterministic twin has no latents but for those of the frames that are seen.
 """
 
 import keras
@@ -60,9 +61,9 @@ class Encoder(keras.Model):
             # What is far away counts too: it says which of two things is the first layer.
             x = block(x + around(ops.mean(leaky(x), axis=(1, 2), keepdims=True)))
         x = leaky(x)
-        _, last = ops.split(context, [frames - 1], axis=1)
-        last = ops.concatenate([last[:, 0]] * self.count, axis=-1)
-        drawn = ops.sigmoid(depth_to_space(self.share(x), _PATCH)) * last
+        first, *_ = ops.split(context, [1], axis=1)
+        first = ops.concatenate([first[:, 0]] * self.count, axis=-1)
+        drawn = ops.sigmoid(depth_to_space(self.share(x), _PATCH)) * first
         drawn = drawn + depth_to_space(self.rest(x), _PATCH)
         drawn = ops.reshape(drawn, (-1, height, width, self.count, channels))
         drawn = ops.reshape(ops.transpose(drawn, (0, 3, 1, 2, 4)), (-1, height, width, channels))
@@ -117,7 +118,9 @@ class SVG(VideoModel):
         objects: how many layers there are.
         filters, blocks: channels and residual blocks of the encoder.
         hidden: length of a layer's state.
-        latent: length of a layer's latent at each step; with 0 a past has one future.
+        latent: length of a layer's latent at each step.
+        deterministic: whether a past has one future: then there is no prior, and the latents of
+            frames to come are 0.
         look: channels of the posterior.
         detail: channels of what turns layers into pixels.
 
@@ -149,6 +152,7 @@ class SVG(VideoModel):
         blocks: int = 4,
         hidden: int = 128,
         latent: int = 4,
+        deterministic: bool = False,
         look: int = 48,
         detail: int = 32,
     ):
@@ -157,7 +161,8 @@ class SVG(VideoModel):
             raise VgzooError(f"height and width must be multiples of 4, not {height}×{width}")
         if not 2 <= context < frames:
             raise VgzooError(f"context must be 2 to {frames - 1} of {frames} frames, not {context}")
-        self.context, self.objects, self.latent = context, objects, latent
+        self.context, self.objects = context, objects
+        self.latent, self.deterministic = latent, deterministic
         self.sizes = {"filters": filters, "blocks": blocks, "hidden": hidden}
         self.sizes |= {"look": look, "detail": detail}
         self.encoder = Encoder(count=objects, channels=channels, filters=filters, blocks=blocks)
@@ -166,16 +171,15 @@ class SVG(VideoModel):
         self.start = layers.Dense(3, name="start")
         self.cell = layers.GRUCell(hidden, name="cell")
         self.change = layers.Dense(3, name="change")
-        if latent:
-            self.prior = _two_layers(hidden, 2 * latent, "prior")
-            self.posterior = _two_layers(hidden, 2 * latent, "posterior")
+        self.prior = None if deterministic else _two_layers(hidden, 2 * latent, "prior")
+        self.posterior = _two_layers(hidden, (1 if deterministic else 2) * latent, "posterior")
         self.screen = Screen(channels=channels, filters=detail)
         clip = keras.KerasTensor((1, context + 1, height, width, channels), self.compute_dtype)
         self._bound(clip, keras.KerasTensor((1, *self.noise_shape(1))))
 
     def get_config(self) -> dict:
-        own = {"context": self.context, "objects": self.objects, "latent": self.latent}
-        return super().get_config() | own | self.sizes
+        own = ("context", "objects", "latent", "deterministic")
+        return super().get_config() | {key: getattr(self, key) for key in own} | self.sizes
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return Muon(5e-4, beta_2=0.99, use_ema=True, ema_momentum=0.999)
@@ -232,7 +236,8 @@ class SVG(VideoModel):
         seen = ops.repeat(_light(future), self.objects, axis=0)
         path, divergences = [], []
         for t in range(future.shape[1]):
-            state, kl = self._step(state, noise[:, t], seen[:, t])
+            frame = None if self.deterministic else seen[:, t]
+            state, kl = self._step(state, noise[:, t], frame)
             path.append(state["place"])
             divergences.append(ops.sum(ops.reshape(kl, (-1, self.objects)), axis=1))
         logits = self._shown(state["drawn"], ops.stack(path, axis=1))
@@ -252,15 +257,12 @@ class SVG(VideoModel):
     # -- forecasting -----------------------------------------------------------------------
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
-        return (frames, self.objects, self.latent)
+        return (frames, self.objects, 0 if self.deterministic else self.latent)
 
     def initial_state(self, context, copies: int = 1):
         context = _light(context)
         drawn, features = self.encoder(context)
-        before, _ = ops.split(context, [self.context - 1], axis=1)
-        before = ops.unstack(ops.repeat(before, self.objects, axis=0), axis=1)
-        before = [self.look(frame, drawn) for frame in before]
-        hidden = self.begin(ops.concatenate([features, *before], axis=-1))
+        hidden = self.begin(features)
         state = {
             "drawn": drawn,
             "hidden": hidden,
@@ -268,6 +270,8 @@ class SVG(VideoModel):
             "speed": ops.multiply(ops.cast(self.start(hidden), "float32"), _PACE),
         }
         state["place"] = ops.zeros_like(state["speed"])
+        for frame in ops.unstack(ops.repeat(context, self.objects, axis=0), axis=1)[1:]:
+            state, _ = self._step(state, frame=frame)
         if copies == 1:
             return state
         return {key: self._copied(value, copies) for key, value in state.items()}
@@ -285,30 +289,36 @@ class SVG(VideoModel):
         logits = self._shown(state["drawn"], ops.stack(path, axis=1))
         return 2 * ops.sigmoid(logits) - 1, state
 
-    def _step(self, state, noise, frame=None):
-        """The state one frame later, and nats `(B·K,)` of its latents where the frame is seen."""
+    def _step(self, state, noise=None, frame=None):
+        """The state one frame later, and nats `(B·K,)` of its latents where the frame is seen.
+
+        Without noise latents are what is most likely.
+        """
         hidden, place_, shape = (state[key] for key in ("hidden", "place", "shape"))
         about = [place_[:, :2] + shape[:, :2], shape[:, 2:], place_[:, 2:]]
         about += [ops.divide(state["speed"], _PACE)]
         about = ops.cast(ops.concatenate(about, axis=-1), hidden.dtype)
-        kl, latent = ops.zeros_like(place_[:, 0]), ()
-        if self.latent:
-            known = ops.concatenate([hidden, about], axis=-1)
+        known = ops.concatenate([hidden, about], axis=-1)
+        kl = ops.zeros_like(place_[:, 0])
+        mean = log_scale = ops.zeros_like(ops.repeat(place_[:, :1], self.latent, axis=1))
+        if self.prior:
             mean, log_scale = ops.split(ops.cast(self.prior(known), "float32"), 2, axis=-1)
-            if frame is not None:
-                # From where it would be if it went on as it did: what is new is what is seen.
-                seen = set_back(frame, place_ + state["speed"])
-                seen = self.look(seen, state["drawn"])
-                seen = self.posterior(ops.concatenate([known, seen], axis=-1))
-                # In units of the prior, so that to know nothing new costs nothing.
-                shift, log_ratio = ops.split(ops.cast(seen, "float32"), 2, axis=-1)
-                kl = ops.exp(2 * log_ratio) + ops.square(shift) - 1 - 2 * log_ratio
+        if frame is not None:
+            # From where it would be if it went on as it did: what is new is what is seen.
+            seen = self.look(set_back(frame, place_ + state["speed"]), state["drawn"])
+            seen = self.posterior(ops.concatenate([known, seen], axis=-1))
+            # In units of the prior, so that to know nothing new costs nothing.
+            shift, *log_ratio = ops.split(ops.cast(seen, "float32"), [self.latent], axis=-1)
+            mean = mean + shift * ops.exp(log_scale)
+            if self.prior:
+                kl = ops.exp(2 * log_ratio[0]) + ops.square(shift) - 1 - 2 * log_ratio[0]
                 kl = 0.5 * ops.sum(kl, axis=-1)
-                mean, log_scale = mean + shift * ops.exp(log_scale), log_scale + log_ratio
-            noise = ops.reshape(noise, (-1, self.latent))
-            latent = (ops.cast(mean + ops.exp(log_scale) * noise, hidden.dtype),)
-        hidden, _ = self.cell(ops.concatenate([about, *latent], axis=-1), hidden)
-        change = self.change(ops.concatenate([hidden, *latent], axis=-1))
+                log_scale = log_scale + log_ratio[0]
+        if self.prior and noise is not None:
+            mean = mean + ops.exp(log_scale) * ops.reshape(noise, (-1, self.latent))
+        latent = ops.cast(mean, hidden.dtype)
+        hidden, _ = self.cell(ops.concatenate([about, latent], axis=-1), hidden)
+        change = self.change(ops.concatenate([hidden, latent], axis=-1))
         speed = state["speed"] + ops.multiply(ops.cast(change, "float32"), _PACE)
         return state | {"hidden": hidden, "speed": speed, "place": place_ + speed}, kl
 
