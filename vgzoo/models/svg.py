@@ -6,13 +6,13 @@ a prior that does not; and the lower bound of the likelihood draws the two toget
 
 - a clip is made of a few layers that move (Wang and Adelson 1994, "Representing moving images with
   layers"; learned, DDPAE, Hsieh et al. 2018, arXiv 1806.04166). A convolutional encoder takes the
-  first frame apart, once, by how its pixels move in those that follow; from then on only places and
-  sizes change, so nothing blurs however long the forecast, and a step costs next to nothing;
+  last frame apart, once, by how its pixels have moved; from then on only places and sizes change,
+  so nothing blurs however long the forecast, and a step costs next to nothing;
 - each layer has a recurrent state and latents of its own, by the same weights, and the state
   changes its speed rather than replaces it (residual dynamics, after SRVP, Franceschi et al. 2020,
   arXiv 2002.09219);
 - the posterior sees a frame as its layer would, set back from where the layer would now be; it
-  follows the layers through the frames that are seen, too, and so tells how fast they are;
+  follows the layers back through the frames that are seen, too, which tells how fast they are;
 - pixels are Bernoulli, as in the tables of Moving MNIST, so that the bound is in nats and the
   divergence has no weight to choose.
 
@@ -61,9 +61,9 @@ class Encoder(keras.Model):
             # What is far away counts too: it says which of two things is the first layer.
             x = block(x + around(ops.mean(leaky(x), axis=(1, 2), keepdims=True)))
         x = leaky(x)
-        first, *_ = ops.split(context, [1], axis=1)
-        first = ops.concatenate([first[:, 0]] * self.count, axis=-1)
-        drawn = ops.sigmoid(depth_to_space(self.share(x), _PATCH)) * first
+        _, last = ops.split(context, [frames - 1], axis=1)
+        last = ops.concatenate([last[:, 0]] * self.count, axis=-1)
+        drawn = ops.sigmoid(depth_to_space(self.share(x), _PATCH)) * last
         drawn = drawn + depth_to_space(self.rest(x), _PATCH)
         drawn = ops.reshape(drawn, (-1, height, width, self.count, channels))
         drawn = ops.reshape(ops.transpose(drawn, (0, 3, 1, 2, 4)), (-1, height, width, channels))
@@ -168,7 +168,8 @@ class SVG(VideoModel):
         self.encoder = Encoder(count=objects, channels=channels, filters=filters, blocks=blocks)
         self.look = Look(filters=look)
         self.begin = layers.Dense(hidden, activation="tanh", name="begin")
-        self.start = layers.Dense(3, name="start")
+        self.start = layers.Dense(3, kernel_initializer="zeros", name="start")
+        self.turn = layers.Dense(hidden, activation="tanh", name="turn")
         self.cell = layers.GRUCell(hidden, name="cell")
         self.change = layers.Dense(3, name="change")
         self.prior = None if deterministic else _two_layers(hidden, 2 * latent, "prior")
@@ -263,15 +264,18 @@ class SVG(VideoModel):
         context = _light(context)
         drawn, features = self.encoder(context)
         hidden = self.begin(features)
-        state = {
-            "drawn": drawn,
-            "hidden": hidden,
-            "shape": moments(drawn),
-            "speed": ops.multiply(ops.cast(self.start(hidden), "float32"), _PACE),
-        }
+        state = {"drawn": drawn, "hidden": hidden, "shape": moments(drawn)}
+        state["speed"] = ops.multiply(ops.cast(self.start(hidden), "float32"), _PACE)
         state["place"] = ops.zeros_like(state["speed"])
-        for frame in ops.unstack(ops.repeat(context, self.objects, axis=0), axis=1)[1:]:
-            state, _ = self._step(state, frame=frame)
+        path, before = [], state
+        for frame in ops.unstack(ops.repeat(context, self.objects, axis=0), axis=1)[-2::-1]:
+            before, _ = self._step(before, frame=frame)
+            path.append(before["place"])
+        way = ops.divide(ops.concatenate(path, axis=-1), np.tile(_PACE, len(path)))
+        known = [features, before["hidden"], ops.cast(way, features.dtype)]
+        state["hidden"] = self.turn(ops.concatenate(known, axis=-1))
+        # As it came, so it goes on.
+        state["speed"] = -path[0]
         if copies == 1:
             return state
         return {key: self._copied(value, copies) for key, value in state.items()}
