@@ -311,13 +311,11 @@ class SVG(VideoModel):
             # From where it would be if it went on as it did: what is new is what is seen.
             seen = self.look(set_back(frame, place_ + state["speed"]), state["drawn"])
             seen = self.posterior(ops.concatenate([known, seen], axis=-1))
-            # In units of the prior, so that to know nothing new costs nothing.
-            shift, *log_ratio = ops.split(ops.cast(seen, "float32"), [self.latent], axis=-1)
-            mean = mean + shift * ops.exp(log_scale)
+            shift, *own_scale = ops.split(ops.cast(seen, "float32"), [self.latent], axis=-1)
             if self.prior:
-                kl = ops.exp(2 * log_ratio[0]) + ops.square(shift) - 1 - 2 * log_ratio[0]
-                kl = 0.5 * ops.sum(kl, axis=-1)
-                log_scale = log_scale + log_ratio[0]
+                kl = _divergence(shift, own_scale[0], mean, log_scale)
+                log_scale = own_scale[0]
+            mean = shift
         if self.prior and noise is not None:
             mean = mean + ops.exp(log_scale) * ops.reshape(noise, (-1, self.latent))
         latent = ops.cast(mean, hidden.dtype)
@@ -341,6 +339,14 @@ def _two_layers(hidden: int, out: int, name: str) -> keras.Sequential:
     first = layers.Dense(hidden, activation=leaky, kernel_initializer=he_normal(), name="hidden")
     last = layers.Dense(out, kernel_initializer="zeros", name="out")
     return keras.Sequential([first, last], name=name)
+
+
+def _divergence(mean, log_scale, other_mean, other_log_scale):
+    """KL divergence of diagonal Gaussians, the first from the second: `(N,)` nats."""
+    log_ratio = log_scale - other_log_scale
+    away = (mean - other_mean) * ops.exp(-other_log_scale)
+    nats = ops.exp(2 * log_ratio) + ops.square(away) - 1 - 2 * log_ratio
+    return 0.5 * ops.sum(nats, axis=-1)
 
 
 def _light(clip):
