@@ -25,86 +25,14 @@ from keras import layers, ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
-from vgzoo.layers.placing import attention, coordinates, moments, place, set_back
-from vgzoo.layers.residual import Block
-from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky, space_to_depth
+from vgzoo.layers.placing import moments, place, set_back
+from vgzoo.layers.scene import PATCH, Look, PutTogether, TakeApart
+from vgzoo.layers.spacetime import he_normal, leaky
 from vgzoo.models.base import VideoModel, register
 from vgzoo.optimizers import Muon
 
 _CLIPS = 16  # whose bounds are found at a time
-_PATCH = 4  # pixels, each way, to one place of the encoder
 _PACE = np.array([0.1, 0.1, 0.01], "float32")  # of an output: halves of a frame (y, x), octaves
-
-
-class Encoder(keras.Model):
-    """Context `(B, T, H, W, C)` in [0, 1] → layers `(B·K, H, W, C)`, features `(B·K, filters)`."""
-
-    def __init__(self, *, count: int, channels: int, filters: int, blocks: int):
-        super().__init__(name="encoder")
-        self.count = count
-        self.pixels = _conv(filters, "pixels")
-        self.blocks = [Block(filters, time=False, name=f"block_{i}") for i in range(blocks)]
-        self.around = [layers.Dense(filters, name=f"around_{i}") for i in range(blocks)]
-        values = count * channels * _PATCH**2
-        self.share = layers.Conv2D(values, 3, padding="same", name="share")
-        self.rest = layers.Conv2D(
-            values, 3, padding="same", kernel_initializer="zeros", name="rest"
-        )
-
-    def call(self, context):
-        _, frames, height, width, channels = context.shape
-        x = ops.transpose(context, (0, 2, 3, 1, 4))
-        x = space_to_depth(ops.reshape(x, (-1, height, width, frames * channels)), _PATCH)
-        _, rows, columns, _ = x.shape
-        x = self.pixels(ops.concatenate([x, coordinates(x)], axis=-1))
-        for block, around in zip(self.blocks, self.around, strict=True):
-            # What is far away counts too: it says which of two things is the first layer.
-            x = block(x + around(ops.mean(leaky(x), axis=(1, 2), keepdims=True)))
-        x = leaky(x)
-        _, last = ops.split(context, [frames - 1], axis=1)
-        last = ops.concatenate([last[:, 0]] * self.count, axis=-1)
-        drawn = ops.sigmoid(depth_to_space(self.share(x), _PATCH)) * last
-        drawn = drawn + depth_to_space(self.rest(x), _PATCH)
-        drawn = ops.reshape(drawn, (-1, height, width, self.count, channels))
-        drawn = ops.reshape(ops.transpose(drawn, (0, 3, 1, 2, 4)), (-1, height, width, channels))
-        weights = ops.reshape(attention(drawn, _PATCH), (-1, self.count, rows * columns))
-        features = ops.reshape(x, (-1, rows * columns, x.shape[-1]))
-        features = ops.matmul(ops.cast(weights, x.dtype), features)
-        return drawn, ops.reshape(features, (-1, x.shape[-1]))
-
-
-class Look(keras.Model):
-    """How a layer lies in a frame: `(N, H, W, C)` twice → `(N, filters)`."""
-
-    def __init__(self, *, filters: int):
-        super().__init__(name="look")
-        self.convs = [_conv(filters, f"conv_{i}") for i in (0, 1)]
-
-    def call(self, frame, drawn):
-        x = space_to_depth(ops.concatenate([frame, ops.cast(drawn, frame.dtype)], axis=-1), _PATCH)
-        for conv in self.convs:
-            x = leaky(conv(x))
-        x = ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
-        return ops.matmul(ops.cast(attention(drawn, _PATCH), x.dtype)[:, None], x)[:, 0]
-
-
-class Screen(keras.Model):
-    """Layers `(B, T, H, W, K, C)`, each in its place → logits of pixels `(B, T, H, W, C)`."""
-
-    def __init__(self, *, channels: int, filters: int):
-        super().__init__(name="screen")
-        self.detail = _conv(filters, "detail")
-        self.out = layers.Conv2D(
-            4 * channels, 3, padding="same", kernel_initializer="zeros", name="out"
-        )
-
-    def call(self, placed):
-        _, frames, height, width, count, channels = placed.shape
-        x = ops.reshape(placed, (-1, height, width, count * channels))
-        x = depth_to_space(self.out(leaky(self.detail(space_to_depth(x, 2)))), 2)
-        x = ops.reshape(ops.cast(x, "float32"), (-1, frames, height, width, channels))
-        # Nowhere flat, so that a layer learns of all that it covers and misses.
-        return 8 * ops.sum(ops.cast(placed, "float32"), axis=4) - 4 + x
 
 
 @register
@@ -157,7 +85,7 @@ class SVG(VideoModel):
         detail: int = 32,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
-        if height % _PATCH or width % _PATCH:
+        if height % PATCH or width % PATCH:
             raise VgzooError(f"height and width must be multiples of 4, not {height}×{width}")
         if not 2 <= context < frames:
             raise VgzooError(f"context must be 2 to {frames - 1} of {frames} frames, not {context}")
@@ -165,7 +93,7 @@ class SVG(VideoModel):
         self.latent, self.deterministic = latent, deterministic
         self.sizes = {"filters": filters, "blocks": blocks, "hidden": hidden}
         self.sizes |= {"look": look, "detail": detail}
-        self.encoder = Encoder(count=objects, channels=channels, filters=filters, blocks=blocks)
+        self.encoder = TakeApart(count=objects, channels=channels, filters=filters, blocks=blocks)
         self.look = Look(filters=look)
         self.begin = layers.Dense(hidden, activation="tanh", name="begin")
         self.start = layers.Dense(3, kernel_initializer="zeros", name="start")
@@ -174,7 +102,7 @@ class SVG(VideoModel):
         self.change = layers.Dense(3, name="change")
         self.prior = None if deterministic else _two_layers(hidden, 2 * latent, "prior")
         self.posterior = _two_layers(hidden, (1 if deterministic else 2) * latent, "posterior")
-        self.screen = Screen(channels=channels, filters=detail)
+        self.screen = PutTogether(channels=channels, filters=detail)
         clip = keras.KerasTensor((1, context + 1, height, width, channels), self.compute_dtype)
         self._bound(clip, keras.KerasTensor((1, *self.noise_shape(1))))
 
@@ -329,10 +257,6 @@ class SVG(VideoModel):
         placed = place(drawn, path, self.height, self.width)
         placed = ops.reshape(placed, (-1, self.objects, *placed.shape[1:]))
         return self.screen(ops.transpose(placed, (0, 2, 3, 4, 1, 5)))
-
-
-def _conv(filters: int, name: str) -> layers.Conv2D:
-    return layers.Conv2D(filters, 3, padding="same", kernel_initializer=he_normal(), name=name)
 
 
 def _two_layers(hidden: int, out: int, name: str) -> keras.Sequential:
