@@ -1,7 +1,7 @@
 """A clip as layers that move: taken apart, found in a frame, and put together.
 
-After Wang and Adelson 1994, "Representing moving images with layers"; learned, as in DDPAE (Hsieh et
-al. 2018, arXiv 1806.04166).
+After Wang and Adelson 1994, "Representing moving images with layers"; learned, as in DDPAE (Hsieh
+et al. 2018, arXiv 1806.04166).
 """
 
 import keras
