@@ -51,6 +51,15 @@ TINY = {
         "deep": 1,
         "window": 2,
     },
+    "glow": {
+        "frames": 3,
+        "height": 8,
+        "width": 8,
+        "levels": 2,
+        "steps": 2,
+        "filters": 8,
+        "prior_filters": 8,
+    },
     "digit_reader": {
         "frames": 6,
         "height": 16,

@@ -123,6 +123,11 @@ def _usage(config: dict, source: str) -> str:
             "latents = model.encode(clips)  # float32 (B, 1 + k, H/4, W/4, L), of 1 + 4k frames",
             "clips = model.decode(latents)  # or, from clip to clip, model.reconstruct",
         ]
+    if "density" in config["tasks"]:
+        lines += [
+            "bits = model.bits_per_dim(clips)  # of each clip, for a value of a pixel",
+            "noise = model.invert(clips)  # exact: model.decode(noise) gives the clips back",
+        ]
     if "forecast" in config["tasks"]:
         lines += [
             f"more = model.forecast(clips, {_to_come(config)}, n=4)  # what follows uint8 clips "
