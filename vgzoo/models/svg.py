@@ -12,7 +12,7 @@ a prior that does not; and the lower bound of the likelihood draws the two toget
   changes its speed rather than replaces it (residual dynamics, after SRVP, Franceschi et al. 2020,
   arXiv 2002.09219);
 - the posterior sees a frame as its layer would, set back from where the layer would now be; it
-  follows the layers through the frames that are seen, too, back and forth again;
+  follows the layers back through the frames that are seen, too, which tells how fast they are;
 - pixels are Bernoulli, as in the tables of Moving MNIST, so that the bound is in nats and the
   divergence has no weight to choose.
 
@@ -195,18 +195,15 @@ class SVG(VideoModel):
         state = {"drawn": drawn, "hidden": hidden, "shape": moments(drawn)}
         state["speed"] = ops.multiply(ops.cast(self.start(hidden), "float32"), _PACE)
         state["place"] = ops.zeros_like(state["speed"])
-        frames = ops.unstack(ops.repeat(context, self.objects, axis=0), axis=1)
-        path = []
-        for frame in frames[-2::-1]:
-            state, _ = self._step(state, frame=frame)
-            path.append(state["place"])
-        # Back to the first frame, and forth again: as it came, so it goes on.
+        path, before = [], state
+        for frame in ops.unstack(ops.repeat(context, self.objects, axis=0), axis=1)[-2::-1]:
+            before, _ = self._step(before, frame=frame)
+            path.append(before["place"])
         way = ops.divide(ops.concatenate(path, axis=-1), np.tile(_PACE, len(path)))
-        known = [features, state["hidden"], ops.cast(way, features.dtype)]
+        known = [features, before["hidden"], ops.cast(way, features.dtype)]
         state["hidden"] = self.turn(ops.concatenate(known, axis=-1))
-        state["speed"] = -state["speed"]
-        for frame in frames[1:]:
-            state, _ = self._step(state, frame=frame)
+        # As it came, so it goes on.
+        state["speed"] = -path[0]
         if copies == 1:
             return state
         return {key: self._copied(value, copies) for key, value in state.items()}
