@@ -225,4 +225,4 @@ def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
     model.fit(vgzoo.data.clips(known, count=320, **options), verbose=0)
     after = np.asarray(model.initial_state(context)["drawn"])
     np.testing.assert_array_equal(after, layers)
-    assert model.elbo(clips).mean() > before + 0.1 * abs(before)
+    assert model.elbo(clips).mean() > before + 0.02 * abs(before)
