@@ -109,7 +109,7 @@ def test_videos_are_judged_as_if_they_were_generated(root, tmp_path):
     ("arguments", "said"),
     [
         ({"what": "tinny"}, "did you mean 'tiny'"),
-        ({"what": "tiny", "protocol": "taste"}, "no protocol 'taste'; there are: reconst"),
+        ({"what": "tiny", "protocol": "taste"}, "no protocol 'taste'; there are: density"),
         ({"what": "tiny", "protocol": "judge-digits"}, "does not judge tiny: its tasks are"),
         ({"what": "tiny", "protocol": "generation-cifar10"}, "clips of cifar10 are square with 3"),
         ({"what": "tiny", "n": 0}, "n must be a whole number of at least 1, not 0"),

@@ -33,7 +33,9 @@ class GlowStep(layers.Layer):
 
         def weight(name: str, value: np.ndarray):
             constant = keras.initializers.Constant(value.astype("float32"))
-            return self.add_weight(name=name, shape=value.shape, initializer=constant)
+            return self.add_weight(
+                name=name, shape=value.shape, initializer=constant, autocast=False
+            )
 
         self.shift = weight("shift", np.zeros(channels))
         self.log_scale = weight("log_scale", np.zeros(channels))
