@@ -116,14 +116,17 @@ class SVG(VideoModel):
     # -- likelihood ------------------------------------------------------------------------
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The negative lower bound of the likelihood of what comes after the context, per frame."""
+        """The negative lower bound of the likelihood of what comes after the context, per value.
+
+        What is logged is per frame. A loss of thousands would be too much for plain SGD.
+        """
         clip = self.network_clip(x)
         noise = (ops.shape(clip)[0], *self.noise_shape(self._to_come(clip)))
         step = self.next_noise_step()
         nll, kl = self._bound(clip, random.normal(noise, seed=self.seed, step=step))
         nll, kl = ops.mean(nll), ops.mean(kl)
         self.track(nll=nll, kl=kl)
-        return nll + kl
+        return (nll + kl) / (self.height * self.width * self.channels)
 
     def elbo(self, clips, *, seed: int = 0) -> np.ndarray:
         """Lower bounds of the log-probabilities of what follows the context of clips.
