@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tiny import TINY, write_mnist
+from tiny import TINY, recipe, write_mnist
 
 import vgzoo
 from vgzoo import models, registry
@@ -13,19 +13,13 @@ from vgzoo.metrics.evaluate import evaluate
 from vgzoo.train import train
 
 FLOW = TINY["tarflow"] | {"frames": 1, "height": 28, "width": 28, "deep": 0}
-RECIPE = {
-    "arch": "tarflow",
-    "kwargs": FLOW,
-    "dataset": "mnist-stills",
-    "seed": 1,
-    "dtype": "float32",
-    "stages": [{"steps": 20, "frames": 1, "size": 28, "batch_size": 8}],
-    "learning_rate": {"peak": 1e-2, "warmup_steps": 0, "final": 1e-3},
-    "ema_momentum": 0.5,
-    "epoch_steps": 10,
-    "sample_epochs": 1,
-    "fps": 8,
-}
+RECIPE = recipe(
+    "tarflow",
+    FLOW,
+    "mnist-stills",
+    stage={"steps": 20, "frames": 1, "size": 28, "batch_size": 8},
+    peak=1e-2,
+)
 
 
 @pytest.fixture(scope="module")

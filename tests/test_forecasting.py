@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import TINY, write_mnist
+from tiny import TINY, recipe, write_mnist
 
 import vgzoo
 from vgzoo import bench, cli, hub, models, registry
@@ -17,19 +17,12 @@ from vgzoo.metrics.evaluate import evaluate
 from vgzoo.train import train
 
 SVG = TINY["svg"] | {"frames": 8, "height": 64, "width": 64, "context": 5}
-RECIPE = {
-    "arch": "svg",
-    "kwargs": SVG,
-    "dataset": "mnist-stochastic",
-    "seed": 1,
-    "dtype": "float32",
-    "stages": [{"steps": 2, "frames": 7, "size": 64, "batch_size": 4}],
-    "learning_rate": {"peak": 1e-3, "warmup_steps": 0, "final": 1e-3},
-    "ema_momentum": 0.5,
-    "epoch_steps": 2,
-    "sample_epochs": 1,
-    "fps": 8,
-}
+RECIPE = recipe(
+    "svg",
+    SVG,
+    "mnist-stochastic",
+    stage={"steps": 2, "frames": 7, "size": 64, "batch_size": 4},
+)
 
 
 @pytest.fixture(scope="module")

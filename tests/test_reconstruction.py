@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from colour_banks import write_imagenette
 from PIL import Image
+from tiny import recipe
 
 import vgzoo
 from vgzoo import hub, models, registry
@@ -16,19 +17,12 @@ from vgzoo.train import recipes, train
 
 VAE = dict(frames=5, height=64, width=64, channels=3, widths=[4, 4, 8], latent=2)
 VAE |= dict(encoder_blocks=[1, 1, 1], decoder_blocks=[1, 1, 1])
-RECIPE = {
-    "arch": "causalvae",
-    "kwargs": VAE,
-    "dataset": "imagenette",
-    "seed": 1,
-    "dtype": "float32",
-    "stages": [{"steps": 2, "frames": 5, "size": 64, "batch_size": 4}],
-    "learning_rate": {"peak": 1e-3, "warmup_steps": 0, "final": 1e-3},
-    "ema_momentum": 0.5,
-    "epoch_steps": 2,
-    "sample_epochs": 1,
-    "fps": 8,
-}
+RECIPE = recipe(
+    "causalvae",
+    VAE,
+    "imagenette",
+    stage={"steps": 2, "frames": 5, "size": 64, "batch_size": 4},
+)
 
 
 @pytest.fixture(scope="module")

@@ -83,6 +83,23 @@ TINY = {
 }
 
 
+def recipe(arch: str, kwargs: dict, dataset: str, *, stage: dict, peak: float = 1e-3) -> dict:
+    """A recipe of one stage, with two epochs at most."""
+    return {
+        "arch": arch,
+        "kwargs": kwargs,
+        "dataset": dataset,
+        "seed": 1,
+        "dtype": "float32",
+        "stages": [stage],
+        "learning_rate": {"peak": peak, "warmup_steps": 0, "final": 1e-3},
+        "ema_momentum": 0.5,
+        "epoch_steps": min(stage["steps"], 10),
+        "sample_epochs": 1,
+        "fps": 8,
+    }
+
+
 def strokes(count: int, seed: int = 0) -> np.ndarray:
     """Random pen strokes, uint8 `(count, 28, 28)`, with MNIST's black rim of four pixels."""
     rng = np.random.default_rng(seed)
