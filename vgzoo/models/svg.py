@@ -97,9 +97,11 @@ class SVG(VideoModel):
         self.look = Look(filters=look)
         self.begin = layers.Dense(hidden, activation="tanh", name="begin")
         self.start = layers.Dense(3, kernel_initializer="zeros", name="start")
+        self.onward = layers.Dense(3, use_bias=False, kernel_initializer="zeros", name="onward")
         self.turn = layers.Dense(hidden, activation="tanh", name="turn")
         self.cell = layers.GRUCell(hidden, name="cell")
-        self.change = layers.Dense(3, name="change")
+        self.drift = layers.Dense(3, kernel_initializer="zeros", name="drift")
+        self.change = layers.Dense(3, use_bias=False, name="change")
         self.prior = None if deterministic else _two_layers(hidden, 2 * latent, "prior")
         self.posterior = _two_layers(hidden, (1 if deterministic else 2) * latent, "posterior")
         self.screen = PutTogether(channels=channels, filters=detail)
@@ -205,8 +207,9 @@ class SVG(VideoModel):
         way = ops.divide(ops.concatenate(path, axis=-1), np.tile(_PACE, len(path)))
         known = [features, before["hidden"], ops.cast(way, features.dtype)]
         state["hidden"] = self.turn(ops.concatenate(known, axis=-1))
-        # As it came, so it goes on.
-        state["speed"] = -path[0]
+        # As it came, so it goes on; of how it came, each step back knows more.
+        onward = ops.cast(self.onward(known[-1]), "float32")
+        state["speed"] = ops.multiply(onward, _PACE) - path[0]
         if copies == 1:
             return state
         return {key: self._copied(value, copies) for key, value in state.items()}
@@ -251,8 +254,8 @@ class SVG(VideoModel):
             mean = mean + ops.exp(log_scale) * ops.reshape(noise, (-1, self.latent))
         latent = ops.cast(mean, hidden.dtype)
         hidden, _ = self.cell(ops.concatenate([about, latent], axis=-1), hidden)
-        change = self.change(ops.concatenate([hidden, latent], axis=-1))
-        speed = state["speed"] + ops.multiply(ops.cast(change, "float32"), _PACE)
+        change = ops.cast(self.drift(hidden) + self.change(latent), "float32")
+        speed = state["speed"] + ops.multiply(change, _PACE)
         return state | {"hidden": hidden, "speed": speed, "place": place_ + speed}, kl
 
     def _shown(self, drawn, path):
