@@ -120,15 +120,17 @@ class SVG(VideoModel):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The negative lower bound of the likelihood of what comes after the context, per value.
 
-        What is logged is per frame. A loss of thousands would be too much for plain SGD.
+        And that of the context as its layers are followed through it, which says where they were,
+        so how fast they are. What is logged is per frame to come. A loss of thousands would be too
+        much for plain SGD.
         """
         clip = self.network_clip(x)
         noise = (ops.shape(clip)[0], *self.noise_shape(self._to_come(clip)))
         step = self.next_noise_step()
-        nll, kl = self._bound(clip, random.normal(noise, seed=self.seed, step=step))
-        nll, kl = ops.mean(nll), ops.mean(kl)
+        seen, nll, kl = self._bound(clip, random.normal(noise, seed=self.seed, step=step))
+        seen, nll, kl = map(ops.mean, (seen, nll, kl))
         self.track(nll=nll, kl=kl)
-        return (nll + kl) / (self.height * self.width * self.channels)
+        return (seen + nll + kl) / (self.height * self.width * self.channels)
 
     def elbo(self, clips, *, seed: int = 0) -> np.ndarray:
         """Lower bounds of the log-probabilities of what follows the context of clips.
@@ -160,24 +162,27 @@ class SVG(VideoModel):
         return bounds
 
     def _bound_of_uint8(self, clip, noise):
-        nll, kl = self._bound(ops.cast(clip, self.compute_dtype) / 127.5 - 1, noise)
+        _, nll, kl = self._bound(ops.cast(clip, self.compute_dtype) / 127.5 - 1, noise)
         return -ops.sum(nll + kl, axis=1)
 
     def _bound(self, clip, noise):
-        """Clip in [-1, 1] → nats of each frame to come, `(B, T)`: of its pixels, of its latents."""
+        """Clip in [-1, 1] → nats of frames, `(B, T)` each.
+
+        Of the pixels of those seen, of the pixels of those to come, of their latents.
+        """
         context, future = ops.split(clip, [self.context], axis=1)
-        state = self.initial_state(context)
+        state, path = self._followed(context)
         seen = ops.repeat(_light(future), self.objects, axis=0)
-        path, divergences = [], []
+        divergences = []
         for t in range(future.shape[1]):
             frame = None if self.deterministic else seen[:, t]
             state, kl = self._step(state, noise[:, t], frame)
             path.append(state["place"])
             divergences.append(ops.sum(ops.reshape(kl, (-1, self.objects)), axis=1))
         logits = self._shown(state["drawn"], ops.stack(path, axis=1))
-        truth = ops.cast(_light(future), "float32")
+        truth = ops.cast(_light(clip), "float32")
         nll = ops.sum(ops.softplus(logits) - logits * truth, axis=(2, 3, 4))
-        return nll, ops.stack(divergences, axis=1)
+        return *ops.split(nll, [self.context], axis=1), ops.stack(divergences, axis=1)
 
     def _to_come(self, clip) -> int:
         frames = clip.shape[1] - self.context
@@ -194,25 +199,30 @@ class SVG(VideoModel):
         return (frames, self.objects, 0 if self.deterministic else self.latent)
 
     def initial_state(self, context, copies: int = 1):
+        state, _ = self._followed(context)
+        if copies == 1:
+            return state
+        return {key: self._copied(value, copies) for key, value in state.items()}
+
+    def _followed(self, context):
+        """The state after a context, and where its layers were at each of its frames."""
         context = _light(context)
         drawn, features = self.encoder(context)
         hidden = self.begin(features)
         state = {"drawn": drawn, "hidden": hidden, "shape": moments(drawn)}
         state["speed"] = ops.multiply(ops.cast(self.start(hidden), "float32"), _PACE)
         state["place"] = ops.zeros_like(state["speed"])
-        path, before = [], state
+        path, before = [state["place"]], state
         for frame in ops.unstack(ops.repeat(context, self.objects, axis=0), axis=1)[-2::-1]:
             before, _ = self._step(before, frame=frame)
             path.append(before["place"])
-        way = ops.divide(ops.concatenate(path, axis=-1), np.tile(_PACE, len(path)))
+        way = ops.divide(ops.concatenate(path[1:], axis=-1), np.tile(_PACE, len(path) - 1))
         known = [features, before["hidden"], ops.cast(way, features.dtype)]
         state["hidden"] = self.turn(ops.concatenate(known, axis=-1))
         # As it came, so it goes on; of how it came, each step back knows more.
         onward = ops.cast(self.onward(known[-1]), "float32")
-        state["speed"] = ops.multiply(onward, _PACE) - path[0]
-        if copies == 1:
-            return state
-        return {key: self._copied(value, copies) for key, value in state.items()}
+        state["speed"] = ops.multiply(onward, _PACE) - path[1]
+        return state, path[::-1]
 
     def _copied(self, x, copies: int):
         """`(B·K, …)` → `(B·copies·K, …)`."""
