@@ -75,6 +75,15 @@ def moments(sprite):
     return ops.concatenate(centres + spreads, axis=-1)
 
 
+def waves(x):
+    """Values and their sines and cosines, so that a network tells near values apart.
+
+    After Tancik et al. 2020 (arXiv 2006.10739): `(B, D)` → `(B, 11·D)`.
+    """
+    turns = [np.pi / 2 * 2**i * x for i in range(5)]
+    return ops.concatenate([x, *map(ops.sin, turns), *map(ops.cos, turns)], axis=-1)
+
+
 def _mass(sprite):
     """Brightness `(B, H, W)`; never nothing at all."""
     return ops.mean(ops.relu(ops.cast(sprite, "float32")), axis=-1) + 1e-5

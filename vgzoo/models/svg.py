@@ -25,7 +25,7 @@ from keras import layers, ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
-from vgzoo.layers.placing import moments, place, set_back
+from vgzoo.layers.placing import moments, place, set_back, waves
 from vgzoo.layers.scene import PATCH, Look, PutTogether, TakeApart
 from vgzoo.layers.spacetime import he_normal, leaky
 from vgzoo.models.base import VideoModel, register
@@ -243,7 +243,10 @@ class SVG(VideoModel):
         Without noise latents are what is most likely.
         """
         hidden, place_, shape = (state[key] for key in ("hidden", "place", "shape"))
-        about = [place_[:, :2] + shape[:, :2], shape[:, 2:], place_[:, 2:]]
+        centre, _ = ops.split(shape, 2, axis=-1)
+        now, size = ops.split(place_, [2], axis=-1)
+        ahead, _ = ops.split(place_ + state["speed"], [2], axis=-1)
+        about = [waves(centre + now), waves(centre + ahead), shape, size]
         about += [ops.divide(state["speed"], _PACE)]
         about = ops.cast(ops.concatenate(about, axis=-1), hidden.dtype)
         known = ops.concatenate([hidden, about], axis=-1)
