@@ -3,7 +3,7 @@
 import numpy as np
 from keras import layers, ops
 
-from vgzoo.layers.spacetime import he_normal
+from vgzoo.layers.spacetime import he_normal, leaky
 from vgzoo.layers.transformer import TransformerLayer
 
 _TOLERANCE = 1e-5  # between two rounds of a block that is found at once
@@ -13,7 +13,9 @@ class AutoregressiveFlow(layers.Layer):
     """Tokens of clips `(B, T, N, D)` ↔ noise of the same shape.
 
     The transformation of TARFlow (Zhai et al. 2024, arXiv 2412.06329): a token less a mean, over a
-    scale, both from a causal transformer over the tokens before it, frame after frame.
+    scale, both from a causal transformer over the tokens before it, frame after frame. A token's
+    own values hang together too: each is first less a learned share of those before it in the
+    token, the same everywhere. That is a triangular matrix of determinant 1.
 
     Args:
         width, heads, depth: of the transformer.
@@ -31,7 +33,7 @@ class AutoregressiveFlow(layers.Layer):
         self.layers_ = [TransformerLayer(width, heads, name=f"layer_{i}") for i in range(depth)]
         self.norm = layers.RMSNormalization(name="norm")
         self.hidden = layers.Dense(
-            width, activation="gelu", kernel_initializer=he_normal(), name="hidden"
+            width, activation=leaky, kernel_initializer=he_normal(), name="hidden"
         )
         self.affine = None
 
@@ -40,6 +42,9 @@ class AutoregressiveFlow(layers.Layer):
         self.first = self.add_weight(name="first", shape=(values,), initializer="zeros")
         self.place = self.add_weight(
             name="place", shape=(tokens, self.width), initializer="random_normal"
+        )
+        self.within = self.add_weight(
+            name="within", shape=(values, values), initializer="zeros", autocast=False
         )
         self.embed.build((None, None, values))
         for layer in (*self.layers_, self.norm, self.hidden):
@@ -58,9 +63,9 @@ class AutoregressiveFlow(layers.Layer):
             ops.concatenate([start, before], axis=1),
             ops.concatenate([self.place] * frames, axis=0),
             self._sees(index, index, tokens),
-            (index // tokens).astype("float32"),
+            self._times(index, tokens),
         )
-        noise = (x - mean) * ops.exp(-log_scale)
+        noise = (ops.matmul(x, self._less()) - mean) * ops.exp(-log_scale)
         noise = self._turned(ops.reshape(noise, (-1, frames, tokens, values)))
         return noise, -ops.sum(log_scale, axis=(1, 2))
 
@@ -79,6 +84,7 @@ class AutoregressiveFlow(layers.Layer):
         z = ops.reshape(self._turned(noise), (-1, frames * tokens, values))
         rows = ops.shape(z)[0]
         kept = self.window * tokens
+        whole = ops.inv(self._less())
         head = (rows, kept, self.heads, self.width // self.heads)
         past = [(ops.zeros(head, self.compute_dtype),) * 2 for _ in self.layers_]
         start = ops.zeros_like(z[:, :1]) + ops.cast(self.first, z.dtype)
@@ -90,12 +96,12 @@ class AutoregressiveFlow(layers.Layer):
             places = ops.take(self.place, index % tokens, axis=0)
             memory = at - kept + ops.arange(kept, dtype="int32")
             mask = self._sees(index, ops.concatenate([memory, index]), tokens)
-            times = ops.cast(index // tokens, "float32")
+            times = self._times(index, tokens)
 
             def again(round_, change, guess, news):
                 before = ops.concatenate([last, guess[:, : block - 1]], axis=1)
                 mean, log_scale, news = self._read(before, places, mask, times, past)
-                better = ours * ops.exp(log_scale) + mean
+                better = ops.matmul(ours * ops.exp(log_scale) + mean, whole)
                 return round_ + 1, ops.max(ops.abs(better - guess)), better, news
 
             size = (rows, block, self.heads, self.width // self.heads)
@@ -121,6 +127,14 @@ class AutoregressiveFlow(layers.Layer):
             (0, ops.zeros_like(z), start, past),
         )
         return self._turned(ops.reshape(found, (-1, frames, tokens, values)))
+
+    def _less(self):
+        """What a token is multiplied by: `(D, D)`, of unit diagonal, 0 below it."""
+        above = np.triu(np.ones(self.within.shape, "float32"), 1)
+        return np.eye(len(above), dtype="float32") - ops.multiply(self.within, above)
+
+    def _times(self, index, tokens: int):
+        return None if self.window == 1 else ops.cast(index // tokens, "float32")
 
     def _turned(self, x):
         return ops.flip(x, axis=2) if self.backward else x
