@@ -36,8 +36,8 @@ TINY = {
         "filters": 8,
         "blocks": 1,
         "hidden": 8,
-        "latent": 2,
-        "look": 4,
+        "latent": 3,
+        "reach": 4,
         "detail": 4,
     },
     "tarflow": {

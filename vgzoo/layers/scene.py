@@ -5,6 +5,7 @@ et al. 2018, arXiv 1806.04166).
 """
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from vgzoo.layers.placing import attention, coordinates
@@ -51,19 +52,58 @@ class TakeApart(keras.Model):
         return drawn, ops.reshape(features, (-1, x.shape[-1]))
 
 
-class Look(keras.Model):
-    """How a layer lies in a frame: `(N, H, W, C)` twice → `(N, filters)`."""
+class Find(layers.Layer):
+    """How far a layer lies from where it is looked for, by a matched filter.
 
-    def __init__(self, *, filters: int):
-        super().__init__(name="look")
-        self.convs = [_conv(filters, f"conv_{i}") for i in (0, 1)]
+    The layer, less the mean around each of its pixels, is laid on a frame in every way within
+    reach; where light agrees best counts, so a layer is found to the pixel before anything is
+    learned. Only how much best is better than good is.
 
-    def call(self, frame, drawn):
-        x = space_to_depth(ops.concatenate([frame, ops.cast(drawn, frame.dtype)], axis=-1), PATCH)
-        for conv in self.convs:
-            x = leaky(conv(x))
-        x = ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
-        return ops.matmul(ops.cast(attention(drawn, PATCH), x.dtype)[:, None], x)[:, 0]
+    Args:
+        reach: pixels, each way.
+    """
+
+    def __init__(self, reach: int, **kwargs):
+        super().__init__(**kwargs)
+        self.reach = reach
+
+    def build(self, *shapes):
+        self.sharpness = self.add_weight(name="sharpness", shape=(), initializer="zeros")
+
+    def call(self, frame, template):
+        """Frames and `template`s `(N, H, W, C)` → y and x, -1 … 1 a frame, and how well: `(N, 3)`.
+
+        How well is the agreement as a share of the layer's with itself.
+        """
+        _, height, width, channels = frame.shape
+        ways = 2 * self.reach + 1
+        rows = ops.reshape(template, (-1, height, width * channels))
+        wide = ops.pad(frame, ((0, 0), (0, 0), (self.reach, self.reach), (0, 0)))
+        # Rows of the frame by rows of the layer, for each way across; then those as far apart.
+        agree = [
+            ops.matmul(
+                ops.reshape(wide[:, :, x : x + width], (-1, height, width * channels)),
+                ops.transpose(rows, (0, 2, 1)),
+            )
+            for x in range(ways)
+        ]
+        agree = ops.reshape(ops.stack(agree, axis=1), (-1, ways, height * height))
+        apart = np.subtract.outer(np.arange(height), np.arange(height)).ravel()
+        which = apart[:, None] == np.arange(ways) - self.reach
+        agree = ops.cast(ops.matmul(agree, ops.cast(which, agree.dtype)), "float32")
+        agree = ops.reshape(agree, (-1, ways * ways))
+        share = ops.softmax(agree * ops.exp(ops.cast(self.sharpness, "float32")), axis=-1)
+        share = ops.reshape(share, (-1, ways, ways))
+        steps = (np.arange(ways) - self.reach).astype("float32")
+        y = ops.sum(ops.multiply(ops.sum(share, axis=1), steps * 2 / height), axis=-1)
+        x = ops.sum(ops.multiply(ops.sum(share, axis=2), steps * 2 / width), axis=-1)
+        itself = ops.sum(ops.cast(ops.square(rows), "float32"), axis=(1, 2)) + 1
+        return ops.stack([y, x, ops.max(agree, axis=-1) / itself], axis=-1)
+
+
+def template(drawn):
+    """Layers less the mean of the 9×9 pixels around each."""
+    return drawn - ops.average_pool(drawn, 9, strides=1, padding="same")
 
 
 class PutTogether(keras.Model):

@@ -26,12 +26,13 @@ from keras import layers, ops
 from vgzoo import random
 from vgzoo.errors import VgzooError
 from vgzoo.layers.placing import moments, place, set_back, waves
-from vgzoo.layers.scene import PATCH, Look, PutTogether, TakeApart
+from vgzoo.layers.scene import PATCH, Find, PutTogether, TakeApart, template
 from vgzoo.layers.spacetime import he_normal, leaky
 from vgzoo.models.base import VideoModel, register
 from vgzoo.optimizers import Muon
 
 _CLIPS = 16  # whose bounds are found at a time
+_SURE = 3.0  # a posterior's first scale is exp(-this)
 _PACE = np.array([0.1, 0.1, 0.01], "float32")  # of an output: halves of a frame (y, x), octaves
 
 
@@ -46,10 +47,10 @@ class SVG(VideoModel):
         objects: how many layers there are.
         filters, blocks: channels and residual blocks of the encoder.
         hidden: length of a layer's state.
-        latent: length of a layer's latent at each step.
+        latent: length of a layer's latent at each step, of which y, x and size are the first three.
         deterministic: whether a past has one future: then there is no prior, and the latents of
             frames to come are 0.
-        look: channels of the posterior.
+        reach: pixels, each way, in which a layer is looked for in the next frame.
         detail: channels of what turns layers into pixels.
 
     Example:
@@ -81,7 +82,7 @@ class SVG(VideoModel):
         hidden: int = 128,
         latent: int = 4,
         deterministic: bool = False,
-        look: int = 48,
+        reach: int = 8,
         detail: int = 32,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
@@ -89,19 +90,21 @@ class SVG(VideoModel):
             raise VgzooError(f"height and width must be multiples of 4, not {height}×{width}")
         if not 2 <= context < frames:
             raise VgzooError(f"context must be 2 to {frames - 1} of {frames} frames, not {context}")
+        if latent < 3:
+            raise VgzooError(f"latent must be at least 3, for y, x and size, not {latent}")
         self.context, self.objects = context, objects
         self.latent, self.deterministic = latent, deterministic
         self.sizes = {"filters": filters, "blocks": blocks, "hidden": hidden}
-        self.sizes |= {"look": look, "detail": detail}
+        self.sizes |= {"reach": reach, "detail": detail}
         self.encoder = TakeApart(count=objects, channels=channels, filters=filters, blocks=blocks)
-        self.look = Look(filters=look)
+        self.find = Find(reach, name="find")
         self.begin = layers.Dense(hidden, activation="tanh", name="begin")
         self.start = layers.Dense(3, kernel_initializer="zeros", name="start")
         self.onward = layers.Dense(3, use_bias=False, kernel_initializer="zeros", name="onward")
         self.turn = layers.Dense(hidden, activation="tanh", name="turn")
         self.cell = layers.GRUCell(hidden, name="cell")
         self.drift = layers.Dense(3, kernel_initializer="zeros", name="drift")
-        self.change = layers.Dense(3, use_bias=False, name="change")
+        self.change = layers.Dense(3, use_bias=False, kernel_initializer="identity", name="change")
         self.prior = None if deterministic else _two_layers(hidden, 2 * latent, "prior")
         self.posterior = _two_layers(hidden, (1 if deterministic else 2) * latent, "posterior")
         self.screen = PutTogether(channels=channels, filters=detail)
@@ -210,6 +213,7 @@ class SVG(VideoModel):
         drawn, features = self.encoder(context)
         hidden = self.begin(features)
         state = {"drawn": drawn, "hidden": hidden, "shape": moments(drawn)}
+        state["template"] = template(drawn)
         state["speed"] = ops.multiply(ops.cast(self.start(hidden), "float32"), _PACE)
         state["place"] = ops.zeros_like(state["speed"])
         path, before = [state["place"]], state
@@ -255,13 +259,21 @@ class SVG(VideoModel):
         if self.prior:
             mean, log_scale = ops.split(ops.cast(self.prior(known), "float32"), 2, axis=-1)
         if frame is not None:
-            # From where it would be if it went on as it did: what is new is what is seen.
-            seen = self.look(set_back(frame, place_ + state["speed"]), state["drawn"])
+            # From where it would be if it went on as it did: what is new is what is seen. A place
+            # that is found does not hang on where it was looked for.
+            there = ops.stop_gradient(place_ + state["speed"])
+            found = self.find(set_back(frame, there), state["template"])
+            off, well = ops.split(found, [2], axis=-1)
+            new = there - place_ - state["speed"]
+            new = new + ops.pad(off * 2 ** ops.split(there, [2], axis=-1)[1], ((0, 0), (0, 1)))
+            new = ops.divide(new, _PACE)
+            seen = ops.cast(ops.concatenate([new, well], axis=-1), known.dtype)
             seen = self.posterior(ops.concatenate([known, seen], axis=-1))
             shift, *own_scale = ops.split(ops.cast(seen, "float32"), [self.latent], axis=-1)
+            shift = shift + ops.pad(new, ((0, 0), (0, self.latent - 3)))
             if self.prior:
-                kl = _divergence(shift, own_scale[0], mean, log_scale)
-                log_scale = own_scale[0]
+                kl = _divergence(shift, own_scale[0] - _SURE, mean, log_scale)
+                log_scale = own_scale[0] - _SURE
             mean = shift
         if self.prior and noise is not None:
             mean = mean + ops.exp(log_scale) * ops.reshape(noise, (-1, self.latent))
