@@ -11,7 +11,8 @@ from tiny import TINY, clip_batch
 import vgzoo
 from vgzoo import bench, models, optimizers, video
 from vgzoo.errors import VgzooError
-from vgzoo.layers.placing import attention, coordinates, moments, place, set_back
+from vgzoo.layers.placing import attention, coordinates, moments, place, set_back, waves
+from vgzoo.layers.scene import Find, template
 
 RNG = np.random.default_rng(0)
 
@@ -56,11 +57,31 @@ def test_moments_and_attention_are_those_of_the_light():
     np.testing.assert_allclose(grid[1, 0, :, 1], [-1, -0.5, 0, 0.5, 1])
 
 
+def test_waves_tell_near_places_apart():
+    near = np.asarray(waves(tf.constant([[0.30], [0.33]])))
+    assert near.shape == (2, 11)
+    np.testing.assert_allclose(near[:, 5], np.sin(8 * np.pi * near[:, 0]), atol=1e-5)
+    assert np.abs(near[0] - near[1]).max() > 0.5
+
+
+@pytest.mark.parametrize("way", [(3, -2), (0, 0), (-6, 5)])
+def test_a_layer_is_found_where_it_went(way):
+    digit = np.zeros((1, 32, 32, 1), "float32")
+    digit[0, 10:20, 14] = digit[0, 10, 10:18] = 1
+    frame = np.roll(digit, way, (1, 2)) + np.roll(digit[:, ::-1], (9, 7), (1, 2))  # and another
+    find = Find(8)
+    y, x, well = np.asarray(find(tf.constant(frame), template(tf.constant(digit))))[0]
+    np.testing.assert_allclose([16 * y, 16 * x], way, atol=0.3)
+    assert well > 0.8
+    dark = np.asarray(find(tf.zeros((1, 32, 32, 1)), tf.zeros((1, 32, 32, 1))))[0]
+    np.testing.assert_allclose(dark, 0, atol=1e-6)
+
+
 # -- the bound -----------------------------------------------------------------------------
 
 
 def test_pixels_cost_the_cross_entropy_of_their_probabilities():
-    twin = build_twin()
+    twin = build_small()
     clip = clip_batch(TINY["svg"], 2)
     seen, truth = clip[:, :3], clip[:, 3:] / 255
     state = twin.initial_state(seen.astype("float32") / 127.5 - 1)
@@ -70,27 +91,31 @@ def test_pixels_cost_the_cross_entropy_of_their_probabilities():
     np.testing.assert_allclose(twin.elbo(clip), wanted.sum(axis=(1, 2, 3, 4)), rtol=1e-4)
 
 
-def build_twin():
-    twin = models.build("svg", **TINY["svg"] | {"deterministic": True})
+def build_small(deterministic: bool = True):
+    """With weights so small that layers stay in the frame."""
+    model = models.build("svg", **TINY["svg"] | {"deterministic": deterministic})
     rng = np.random.default_rng(0)
-    for variable in twin.trainable_variables:
+    for variable in model.trainable_variables:
         variable.assign(rng.normal(0, 0.05, variable.shape))
-    return twin
+    return model
 
 
 def test_latents_cost_the_divergence_of_gaussians(model, monkeypatch):
     """Of the posterior and the prior that the networks name, here set by hand."""
-    prior, posterior = np.array([0.3, -1.0, 0.4, -0.2]), np.array([0.7, -0.1, -0.5, 0.3])
+    prior = np.array([0.3, -1.0, 0.1, 0.4, -0.2, 0.0])
+    posterior = np.array([0.7, -0.1, 0.2, -0.5, 0.3, -0.4])
 
     def says(values):
         return lambda x: tf.ones_like(x[:, :1]) * values.astype("float32")
 
     monkeypatch.setattr(model, "prior", says(prior))
-    monkeypatch.setattr(model, "posterior", says(posterior))
+    monkeypatch.setattr(model, "posterior", says(posterior + [0, 0, 0, 3, 3, 3]))
+    # Nothing new is found: what is measured adds to what the posterior says.
+    monkeypatch.setattr(model, "find", lambda frame, template: 0 * moments(frame)[:, :3])
     clip = tf.constant(clip_batch(TINY["svg"], 1).astype("float32") / 127.5 - 1)
-    _, kl = model._bound(clip, tf.zeros((1, *model.noise_shape(3))))
+    _, _, kl = model._bound(clip, tf.zeros((1, *model.noise_shape(3))))
     wanted = 0.0
-    each = np.stack([*prior.reshape(2, 2), *posterior.reshape(2, 2)], axis=1)
+    each = np.stack([*prior.reshape(2, 3), *posterior.reshape(2, 3)], axis=1)
     for mean, log_scale, shift, own_log_scale in each:
         p = stats.norm(mean, np.exp(log_scale))
         q = stats.norm(shift, np.exp(own_log_scale))
@@ -104,10 +129,13 @@ def test_latents_cost_the_divergence_of_gaussians(model, monkeypatch):
 
 def test_the_loss_is_the_bound_per_value(model):
     clip = clip_batch(TINY["svg"], 4)
-    twin = build_twin()
+    twin = build_small()
     loss = float(twin.compute_loss({"clip": clip}))
-    assert loss == pytest.approx(-twin.elbo(clip).mean() / clip[0, 3:].size, rel=1e-4)
-    nll, kl = model._bound(clip.astype("float32") / 127.5 - 1, tf.zeros((4, *model.noise_shape(3))))
+    network = clip.astype("float32") / 127.5 - 1
+    seen, _, _ = twin._bound(network, tf.zeros((4, *twin.noise_shape(3))))
+    bound = np.asarray(seen).mean() - twin.elbo(clip).mean() / 3
+    assert loss == pytest.approx(bound / clip[0, 0].size, rel=1e-4)
+    _, nll, kl = model._bound(network, tf.zeros((4, *model.noise_shape(3))))
     assert nll.shape == kl.shape == (4, 3) and (np.asarray(kl) > 0).all()
 
 
@@ -120,13 +148,14 @@ def test_the_bound_of_a_clip_is_its_own(model):
     assert (model.elbo(clips, seed=4) != bounds).any()
 
 
-def test_a_frame_is_foretold_from_those_before_it(model):
+def test_a_frame_is_foretold_from_those_before_it():
     """Of later frames neither its latents nor its pixels know anything."""
+    model = build_small(deterministic=False)
     clip = tf.constant(RNG.uniform(-1, 1, (1, 6, 16, 16, 1)).astype("float32"))
     for t in range(3):
         with tf.GradientTape() as tape:
             tape.watch(clip)
-            nll, kl = model._bound(clip, tf.ones((1, *model.noise_shape(3))))
+            _, nll, kl = model._bound(clip, tf.ones((1, *model.noise_shape(3))))
             cost = nll[:, t] + kl[:, t]
         reached = np.abs(tape.gradient(cost, clip)).max(axis=(0, 2, 3, 4))
         assert list(np.flatnonzero(reached)) == list(range(3 + t + 1))
@@ -143,7 +172,12 @@ def test_clips_without_a_future_get_one_line(model):
 
 @pytest.mark.parametrize(
     "wrong, message",
-    [({"height": 18}, "multiples of 4"), ({"context": 6}, "2 to 5"), ({"context": 1}, "2 to 5")],
+    [
+        ({"height": 18}, "multiples of 4"),
+        ({"context": 6}, "2 to 5"),
+        ({"context": 1}, "2 to 5"),
+        ({"latent": 2}, "at least 3"),
+    ],
 )
 def test_wrong_arguments_get_one_line(wrong, message):
     with pytest.raises(VgzooError, match=message):
@@ -154,7 +188,7 @@ def test_wrong_arguments_get_one_line(wrong, message):
 
 
 def test_without_latents_a_past_has_one_future():
-    twin = build_twin()
+    twin = build_small()
     seen = clip_batch(TINY["svg"], 2)
     made = twin.forecast(seen, 4, n=3)
     assert np.abs(made[:, 1:].astype(int) - made[:, :-1]).max() <= 1
@@ -175,7 +209,7 @@ def test_cost_grows_with_the_frames_and_no_faster(model):
 
 def test_it_learns_which_way_a_thing_moves():
     """A square that goes on at its speed: after some steps it is foretold better than by a copy."""
-    model = models.build("svg", **TINY["svg"] | {"objects": 1, "latent": 1, "filters": 16})
+    model = models.build("svg", **TINY["svg"] | {"objects": 1, "latent": 3, "filters": 16})
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     clips = np.zeros((256, 6, 16, 16, 1), "uint8")

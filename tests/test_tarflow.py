@@ -11,6 +11,7 @@ from tiny import TINY, scramble
 
 from vgzoo import models
 from vgzoo.errors import VgzooError
+from vgzoo.layers.anticipation import carried_on
 from vgzoo.layers.autoregressive import AutoregressiveFlow
 from vgzoo.layers.marginal import Marginal
 from vgzoo.layers.transformer import TransformerLayer, turned
@@ -48,8 +49,8 @@ def test_no_frame_knows_a_later_one(model):
             noise, _ = model._forward(x)
             out = tf.reduce_sum(noise[:, t] ** 2)
         seen = np.flatnonzero(np.abs(tape.gradient(out, x)).max(axis=(0, 2, 3, 4)))
-        # A window of two frames of tokens, each of which has read the one before it.
-        assert list(seen) == list(range(max(0, t - 2), t + 1))
+        # A window of two frames of tokens, each of which has read the one before it and two more.
+        assert list(seen) == list(range(max(0, t - 3), t + 1))
 
 
 def test_a_tiny_flow_has_a_probability_of_one():
@@ -73,7 +74,7 @@ def test_single_pixels_become_gaussian():
     layer = Marginal()
     layer.build((None, 2))
     share = RNG.dirichlet(np.ones(256), 2)
-    layer.logits.assign(np.log(share))
+    layer.logits.assign(np.log(share).ravel() / 30)
     levels = np.stack([RNG.choice(256, 20_000, p=p) for p in share], axis=-1)
     x = ((levels + RNG.uniform(size=levels.shape)) / 128 - 1).astype("float32")
     value, slope = layer(tf.constant(x))
@@ -113,6 +114,39 @@ def test_a_layer_goes_on_from_what_it_remembers():
     np.testing.assert_allclose(rest, whole[:, 4:], atol=2e-5)
 
 
+def test_a_flow_goes_on_from_where_it_stopped():
+    flow = AutoregressiveFlow(width=8, heads=2, depth=2, window=2, backward=True, told=5)
+    flow.build((None, 4, 4, 3))
+    scramble(flow)
+    noise = tf.constant(RNG.normal(size=(2, 4, 4, 3)).astype("float32"))
+    about = tf.constant(RNG.normal(size=(2, 4, 4, 5)).astype("float32"))
+    whole, _ = flow.invert(noise, 2, about)
+    first, state = flow.invert(noise[:, :1], 1, about[:, :1])
+    rest, _ = flow.invert(noise[:, 1:], 4, about[:, 1:], state)
+    np.testing.assert_allclose(tf.concat([first, rest], axis=1), whole, atol=1e-4)
+    again, _ = flow(whole, about)
+    np.testing.assert_allclose(again, noise, atol=1e-4)
+
+
+@pytest.mark.parametrize("way", [(0, 0), (3, -2), (-4, 1)])
+def test_what_moves_is_carried_on(way):
+    """Two things of which one stands still; a motion that is out of reach is not found."""
+    y, x = way
+    thing = RNG.uniform(0.5, 1, (6, 6))
+
+    def frame(t: int) -> np.ndarray:
+        picture = np.zeros((1, 48, 48, 1), "float32")
+        picture[0, 20 + t * y : 26 + t * y, 20 + t * x : 26 + t * x, 0] = thing
+        picture[0, 38:44, 2:8, 0] = thing.T
+        return picture
+
+    found = np.asarray(carried_on(tf.constant(frame(0)), tf.constant(frame(1)), 4))
+    np.testing.assert_array_equal(found, frame(2))
+    if any(way):
+        slow = np.asarray(carried_on(tf.constant(frame(0)), tf.constant(frame(1)), 1))
+        assert np.abs(slow - frame(2)).max() > 0.4
+
+
 def test_a_block_takes_no_more_rounds_than_it_has_tokens(monkeypatch):
     flow = AutoregressiveFlow(width=8, heads=2, depth=1, window=1)
     flow.build((None, 1, 4, 3))
@@ -125,13 +159,13 @@ def test_a_block_takes_no_more_rounds_than_it_has_tokens(monkeypatch):
 
     monkeypatch.setattr(flow, "_read", counted)
     # A flow that is nothing yet hangs on nothing: one round finds a block, another one says so.
-    assert np.abs(flow.invert(noise, 4) - noise).max() < 1e-6 and len(counts) == 1
+    assert np.abs(flow.invert(noise, 4)[0] - noise).max() < 1e-6 and len(counts) == 1
     scramble(flow)
     counts.clear()
-    one = flow.invert(noise, 1)
+    one, _ = flow.invert(noise, 1)
     assert len(counts) == 4
     counts.clear()
-    np.testing.assert_allclose(flow.invert(noise, 4), one, atol=1e-5)
+    np.testing.assert_allclose(flow.invert(noise, 4)[0], one, atol=1e-5)
     assert len(counts) <= 4
 
 
@@ -156,7 +190,7 @@ def test_noise_is_taken_away_along_the_score():
     # At first every level is as likely as every other: the score is 0.
     assert np.abs(shown - (np.floor((np.asarray(plain) + 1) * 128) / 127.5 - 1)).max() < 1e-5
     share = np.exp(-0.5 * ((np.arange(256) - 128) / 30) ** 2)
-    flow.marginal.logits.assign(np.log(share)[None])
+    flow.marginal.logits.assign(np.log(share) / 30)
     with tf.GradientTape() as tape:
         tape.watch(plain)
         _, density = flow._log_density(plain)

@@ -21,15 +21,27 @@ class AutoregressiveFlow(layers.Layer):
         width, heads, depth: of the transformer.
         window: frames that a token attends to in each layer, its own included.
         backward: whether the tokens of a frame go from the last to the first.
+        told: length of what else is known of a token, if anything.
     """
 
     def __init__(
-        self, *, width: int, heads: int, depth: int, window: int, backward: bool = False, **kwargs
+        self,
+        *,
+        width: int,
+        heads: int,
+        depth: int,
+        window: int,
+        backward: bool = False,
+        told: int = 0,
+        **kwargs,
     ):
         # Tokens stay as exact as they come, whatever the transformer computes in.
         super().__init__(autocast=False, **kwargs)
         self.width, self.heads, self.window, self.backward = width, heads, window, backward
         self.embed = layers.Dense(width, name="embed")
+        self.told = layers.Dense(width, use_bias=False, name="told") if told else None
+        if told:
+            self.told.build((None, None, told))
         self.layers_ = [TransformerLayer(width, heads, name=f"layer_{i}") for i in range(depth)]
         self.norm = layers.RMSNormalization(name="norm")
         self.hidden = layers.Dense(
@@ -52,8 +64,8 @@ class AutoregressiveFlow(layers.Layer):
         self.affine = layers.Dense(2 * values, kernel_initializer="zeros", name="affine")
         self.affine.build((None, None, self.width))
 
-    def call(self, x):
-        """→ noise, and the log-determinant `(B,)`."""
+    def call(self, x, about=None):
+        """→ noise, and the log-determinant `(B,)`; `about` `(B, T, N, told)` is what is known."""
         _, frames, tokens, values = x.shape
         x = ops.reshape(self._turned(x), (-1, frames * tokens, values))
         before, _ = ops.split(x, [frames * tokens - 1], axis=1)
@@ -62,6 +74,7 @@ class AutoregressiveFlow(layers.Layer):
         mean, log_scale, _ = self._read(
             ops.concatenate([start, before], axis=1),
             ops.concatenate([self.place] * frames, axis=0),
+            self._heard(about),
             self._sees(index, index, tokens),
             self._times(index, tokens),
         )
@@ -69,8 +82,16 @@ class AutoregressiveFlow(layers.Layer):
         noise = self._turned(ops.reshape(noise, (-1, frames, tokens, values)))
         return noise, -ops.sum(log_scale, axis=(1, 2))
 
-    def invert(self, noise, block: int = 1):
-        """Noise → tokens, so many tokens at a time.
+    def begin(self, noise):
+        """What `invert` goes on from before the first frame; of `noise` only the shape counts."""
+        _, _, tokens, values = noise.shape
+        last = ops.zeros_like(noise[:, 0, :1]) + ops.cast(self.first, noise.dtype)
+        kept = (ops.shape(noise)[0], self.window * tokens, self.heads, self.width // self.heads)
+        past = [(ops.zeros(kept, self.compute_dtype),) * 2 for _ in self.layers_]
+        return ops.zeros((), "int32"), last, past
+
+    def invert(self, noise, block: int = 1, about=None, state=None):
+        """Noise → tokens, so many tokens at a time; and the state that the next frames go on from.
 
         The tokens of a block are found together, by as many rounds as it takes (Jacobi's iteration,
         Song et al. 2021, arXiv 2002.03629): at most as many as they are, fewer where they hang
@@ -79,28 +100,31 @@ class AutoregressiveFlow(layers.Layer):
         Args:
             noise: `(B, T, N, D)`.
             block: a divisor of N; 1 finds one token after another.
+            about: as for `call`.
+            state: what `begin` or the frames before gave; the beginning if None.
         """
         _, frames, tokens, values = noise.shape
         z = ops.reshape(self._turned(noise), (-1, frames * tokens, values))
-        rows = ops.shape(z)[0]
-        kept = self.window * tokens
+        heard = self._heard(about)
+        rows, kept = ops.shape(z)[0], self.window * tokens
         whole = ops.inv(self._less())
-        head = (rows, kept, self.heads, self.width // self.heads)
-        past = [(ops.zeros(head, self.compute_dtype),) * 2 for _ in self.layers_]
-        start = ops.zeros_like(z[:, :1]) + ops.cast(self.first, z.dtype)
+        done, last, past = state or self.begin(noise)
         within = ops.arange(block, dtype="int32")
 
         def next_block(at, found, last, past):
             ours = ops.slice(z, (0, at, 0), (rows, block, values))
-            index = at + within
+            told = heard
+            if heard is not None:
+                told = ops.slice(heard, (0, at, 0), (rows, block, self.width))
+            index = done + at + within
             places = ops.take(self.place, index % tokens, axis=0)
-            memory = at - kept + ops.arange(kept, dtype="int32")
+            memory = done + at - kept + ops.arange(kept, dtype="int32")
             mask = self._sees(index, ops.concatenate([memory, index]), tokens)
             times = self._times(index, tokens)
 
             def again(round_, change, guess, news):
                 before = ops.concatenate([last, guess[:, : block - 1]], axis=1)
-                mean, log_scale, news = self._read(before, places, mask, times, past)
+                mean, log_scale, news = self._read(before, places, told, mask, times, past)
                 better = ops.matmul(ours * ops.exp(log_scale) + mean, whole)
                 return round_ + 1, ops.max(ops.abs(better - guess)), better, news
 
@@ -121,12 +145,20 @@ class AutoregressiveFlow(layers.Layer):
             found = ops.slice_update(found, (0, at, 0), made)
             return at + block, found, made[:, block - 1 :], past
 
-        _, found, *_ = ops.while_loop(
+        count, found, last, past = ops.while_loop(
             lambda at, *_: at < frames * tokens,
             next_block,
-            (0, ops.zeros_like(z), start, past),
+            (0, ops.zeros_like(z), last, past),
         )
-        return self._turned(ops.reshape(found, (-1, frames, tokens, values)))
+        found = self._turned(ops.reshape(found, (-1, frames, tokens, values)))
+        return found, (done + count, last, past)
+
+    def _heard(self, about):
+        if about is None:
+            return None
+        return self.told(
+            ops.reshape(self._turned(about), (-1, about.shape[1] * about.shape[2], about.shape[3]))
+        )
 
     def _less(self):
         """What a token is multiplied by: `(D, D)`, of unit diagonal, 0 below it."""
@@ -144,9 +176,10 @@ class AutoregressiveFlow(layers.Layer):
         ages = index[:, None] // tokens - others[None] // tokens
         return (others[None] <= index[:, None]) & (ages < self.window) & (others[None] >= 0)
 
-    def _read(self, before, places, mask, times, past=None):
+    def _read(self, before, places, told, mask, times, past=None):
         """What tokens say of those after them: means, logarithms of scales, keys and values."""
         x = self.embed(ops.cast(before, self.compute_dtype)) + ops.cast(places, self.compute_dtype)
+        x = x if told is None else x + told
         news = []
         for i, layer in enumerate(self.layers_):
             x, new = layer(x, mask, times, past and past[i])

@@ -16,7 +16,7 @@ a prior that does not; and the lower bound of the likelihood draws the two toget
 - pixels are Bernoulli, as in the tables of Moving MNIST, so that the bound is in nats and the
   divergence has no weight to choose.
 
-Its deterministic twin has no latents but for those of the frames that are seen.
+Its deterministic twin takes for the latents of frames to come what the prior expects.
 """
 
 import keras
@@ -48,8 +48,7 @@ class SVG(VideoModel):
         filters, blocks: channels and residual blocks of the encoder.
         hidden: length of a layer's state.
         latent: length of a layer's latent at each step, of which y, x and size are the first three.
-        deterministic: whether a past has one future: then there is no prior, and the latents of
-            frames to come are 0.
+        deterministic: whether a past has one future, in which latents are what is expected.
         reach: pixels, each way, in which a layer is looked for in the next frame.
         detail: channels of what turns layers into pixels.
 
@@ -103,10 +102,10 @@ class SVG(VideoModel):
         self.onward = layers.Dense(3, use_bias=False, kernel_initializer="zeros", name="onward")
         self.turn = layers.Dense(hidden, activation="tanh", name="turn")
         self.cell = layers.GRUCell(hidden, name="cell")
-        self.drift = layers.Dense(3, kernel_initializer="zeros", name="drift")
         self.change = layers.Dense(3, use_bias=False, kernel_initializer="identity", name="change")
-        self.prior = None if deterministic else _two_layers(hidden, 2 * latent, "prior")
-        self.posterior = _two_layers(hidden, (1 if deterministic else 2) * latent, "posterior")
+        values = latent if deterministic else 2 * latent
+        self.prior = _two_layers(hidden, values, "prior")
+        self.posterior = _two_layers(hidden, values, "posterior")
         self.screen = PutTogether(channels=channels, filters=detail)
         clip = keras.KerasTensor((1, context + 1, height, width, channels), self.compute_dtype)
         self._bound(clip, keras.KerasTensor((1, *self.noise_shape(1))))
@@ -255,9 +254,7 @@ class SVG(VideoModel):
         about = ops.cast(ops.concatenate(about, axis=-1), hidden.dtype)
         known = ops.concatenate([hidden, about], axis=-1)
         kl = ops.zeros_like(place_[:, 0])
-        mean = log_scale = ops.zeros_like(ops.repeat(place_[:, :1], self.latent, axis=1))
-        if self.prior:
-            mean, log_scale = ops.split(ops.cast(self.prior(known), "float32"), 2, axis=-1)
+        mean, log_scale = self._gaussian(self.prior, known)
         if frame is not None:
             # From where it would be if it went on as it did: what is new is what is seen. A place
             # that is found does not hang on where it was looked for.
@@ -268,20 +265,25 @@ class SVG(VideoModel):
             new = new + ops.pad(off * 2 ** ops.split(there, [2], axis=-1)[1], ((0, 0), (0, 1)))
             new = ops.divide(new, _PACE)
             seen = ops.cast(ops.concatenate([new, well], axis=-1), known.dtype)
-            seen = self.posterior(ops.concatenate([known, seen], axis=-1))
-            shift, *own_scale = ops.split(ops.cast(seen, "float32"), [self.latent], axis=-1)
-            shift = shift + ops.pad(new, ((0, 0), (0, self.latent - 3)))
-            if self.prior:
-                kl = _divergence(shift, own_scale[0] - _SURE, mean, log_scale)
-                log_scale = own_scale[0] - _SURE
-            mean = shift
-        if self.prior and noise is not None:
+            known = ops.concatenate([known, seen], axis=-1)
+            own_mean, own_log_scale = self._gaussian(self.posterior, known)
+            own_mean = own_mean + ops.pad(new, ((0, 0), (0, self.latent - 3)))
+            if not self.deterministic:
+                own_log_scale = own_log_scale - _SURE
+                kl = _divergence(own_mean, own_log_scale, mean, log_scale)
+            mean, log_scale = own_mean, own_log_scale
+        if noise is not None and not self.deterministic:
             mean = mean + ops.exp(log_scale) * ops.reshape(noise, (-1, self.latent))
         latent = ops.cast(mean, hidden.dtype)
         hidden, _ = self.cell(ops.concatenate([about, latent], axis=-1), hidden)
-        change = ops.cast(self.drift(hidden) + self.change(latent), "float32")
+        change = ops.cast(self.change(latent), "float32")
         speed = state["speed"] + ops.multiply(change, _PACE)
         return state | {"hidden": hidden, "speed": speed, "place": place_ + speed}, kl
+
+    def _gaussian(self, network, known):
+        """Mean and logarithm of the scale of latents, the latter None where there is none."""
+        out = ops.cast(network(known), "float32")
+        return (out, None) if self.deterministic else ops.split(out, 2, axis=-1)
 
     def _shown(self, drawn, path):
         """Layers `(B·K, H, W, C)` on paths `(B·K, T, 3)` → logits `(B, T, H, W, C)`."""

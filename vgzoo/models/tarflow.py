@@ -4,10 +4,12 @@ After TARFlow (Zhai et al. 2024, "Normalizing flows are capable generative model
 2412.06329): a frame is a row of patches, and a stack of affine flows, each autoregressive over
 patches in the order opposite to the last one's, turns them into noise. As in STARFlow-V (Gu et al.
 2025, arXiv 2511.20462) a clip is modelled by one deep flow that goes on from frame to frame, and by
-shallow ones that see a frame alone; the deep one stands at the side of the noise. It sees a window
-of frames, so clips may be of any length, each frame as cheap as the last. What is made for 8-bit
-pixels here: noise of one level's width is all that is added, and the first step of the flow makes
-the distribution of single pixels Gaussian, exactly (`vgzoo.layers.marginal`).
+shallow ones that attend to a frame alone; the deep one stands at the side of the noise. It sees a
+window of frames, so clips may be of any length, each frame as cheap as the last. What is made for
+8-bit pixels here: noise of one level's width is all that is added, and the first step of the flow
+makes the distribution of single pixels Gaussian, exactly (`vgzoo.layers.marginal`). And each flow
+is told what the two frames before let it expect (`vgzoo.layers.anticipation`), motion included,
+which attention alone is slow to learn.
 """
 
 import keras
@@ -15,6 +17,7 @@ from keras import ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
+from vgzoo.layers.anticipation import Anticipation
 from vgzoo.layers.autoregressive import AutoregressiveFlow
 from vgzoo.layers.marginal import Marginal
 from vgzoo.layers.spacetime import depth_to_space, space_to_depth
@@ -34,6 +37,8 @@ class TARFlow(Density, VideoModel):
         shallow: layers of each of the flows that see a frame alone.
         deep: layers of the flow that goes on from frame to frame; 0 for still pictures.
         window: frames that it attends to in each layer, the last one included.
+        foresight, reach: channels of the network that reads the two frames before, and pixels,
+            each way, that anything moves from one to the next.
         block: tokens that are found together in a sample: more take fewer, wider rounds.
         noise: deviation of Gaussian noise, in [-1, 1], that is added while training for better
             samples, from which it is then taken away (Tweedie's formula); 0 for likelihoods.
@@ -62,6 +67,8 @@ class TARFlow(Density, VideoModel):
         shallow: tuple[int, ...] = (2, 2, 2, 2),
         deep: int = 4,
         window: int = 4,
+        foresight: int = 96,
+        reach: int = 4,
         block: int = 1,
         noise: float = 0.0,
     ):
@@ -78,9 +85,16 @@ class TARFlow(Density, VideoModel):
             raise VgzooError(f"features must be a multiple of 2 · heads={heads}, not {features}")
         self.patch, self.features, self.heads = patch, features, heads
         self.shallow, self.deep, self.window = tuple(shallow), deep, window
+        self.foresight, self.reach = foresight, reach
         self.block, self.noise = block, noise
         self.marginal = Marginal(name="marginal")
-        sizes = {"width": features, "heads": heads}
+        self.anticipation = None
+        if deep:
+            self.anticipation = Anticipation(
+                patch=patch, filters=foresight, blocks=2, reach=reach, name="anticipation"
+            )
+            self.anticipation(keras.KerasTensor((1, 2, height, width, channels)))
+        sizes = {"width": features, "heads": heads, "told": foresight if deep else 0}
         self.flows = [
             AutoregressiveFlow(
                 **sizes, depth=depth, window=1, backward=bool(i % 2), name=f"shallow_{i}"
@@ -99,7 +113,8 @@ class TARFlow(Density, VideoModel):
             flow.build((None, *self.noise_shape(frames)))
 
     def get_config(self) -> dict:
-        own = ("patch", "features", "heads", "deep", "window", "block", "noise")
+        own = ("patch", "features", "heads", "deep", "window", "foresight", "reach")
+        own += ("block", "noise")
         return {
             **super().get_config(),
             "shallow": list(self.shallow),
@@ -114,23 +129,50 @@ class TARFlow(Density, VideoModel):
         frames = pixels.shape[1]
         values, slopes = self.marginal(pixels)
         log_determinant = ops.sum(slopes, axis=(1, 2, 3, 4))
-        x = self._tokens(values)
+        x, about = self._tokens(values), self._expected(pixels)
         for flow in self.flows:
             alone = flow.window == 1
-            x = ops.reshape(x, (-1, 1 if alone else frames, *x.shape[2:]))
-            x, found = flow(x)
+            together = (-1, 1 if alone else frames)
+            x = ops.reshape(x, (*together, *x.shape[2:]))
+            if about is not None:
+                about = ops.reshape(about, (*together, *about.shape[2:]))
+            x, found = flow(x, about)
             found = ops.sum(ops.reshape(found, (-1, frames)), axis=1) if alone else found
             x = ops.reshape(x, (-1, frames, *x.shape[2:]))
             log_determinant = log_determinant + found
         return x, log_determinant
 
+    def _expected(self, pixels):
+        """What each frame's two before it say of it, black before the first."""
+        if not self.anticipation:
+            return None
+        _, frames, *size = pixels.shape
+        black = ops.full_like(pixels[:, :1], -1.0)
+        known = ops.concatenate([black, black, pixels], axis=1)
+        before = ops.stack([known[:, :frames], known[:, 1 : frames + 1]], axis=2)
+        about = self.anticipation(ops.reshape(before, (-1, 2, *size)))
+        return ops.reshape(about, (-1, frames, *about.shape[1:]))
+
     def _backward(self, noise):
-        """Noise → pixels in (-1, 1)."""
-        x, frames = noise, noise.shape[1]
-        for flow in reversed(self.flows):
-            x = ops.reshape(x, (-1, 1 if flow.window == 1 else frames, *x.shape[2:]))
-            x = ops.reshape(flow.invert(x, self.block), (-1, frames, *x.shape[2:]))
-        return self.marginal.invert(self._pixels(x))
+        """Noise → pixels in (-1, 1), one frame after another."""
+        rows, frames = ops.shape(noise)[0], noise.shape[1]
+        size = (self.height, self.width, self.channels)
+
+        def next_frame(t, clip, before, state):
+            x = ops.slice(noise, (0, t, 0, 0), (rows, 1, *noise.shape[2:]))
+            about = self.anticipation(before)[:, None] if self.anticipation else None
+            for flow in reversed(self.flows):
+                if flow.window == 1:
+                    x, _ = flow.invert(x, self.block, about)
+                else:
+                    x, state = flow.invert(x, self.block, about, state)
+            frame = self.marginal.invert(self._pixels(x))
+            clip = ops.slice_update(clip, (0, t, 0, 0, 0), frame)
+            return t + 1, clip, ops.concatenate([before[:, 1:], frame], axis=1), state
+
+        state = self.flows[-1].begin(noise)
+        start = ops.zeros((rows, frames, *size)), ops.full((rows, 2, *size), -1.0)
+        return ops.while_loop(lambda t, *_: t < frames, next_frame, (0, *start, state))[1]
 
     def _tokens(self, clip):
         _, frames, height, width, channels = clip.shape
