@@ -36,6 +36,12 @@ def weights(model) -> dict[str, np.ndarray]:
     return {v.path: v.numpy() for v in model.trainable_variables}
 
 
+def assert_same_clips(a: np.ndarray, b: np.ndarray) -> None:
+    """Equal but for rounding: sums in another order may cross a half."""
+    assert a.shape == b.shape
+    assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
+
+
 def assert_config_round_trips(model) -> None:
     config = model.get_config()
     assert json.loads(json.dumps(config)) == config

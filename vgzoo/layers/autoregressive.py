@@ -39,9 +39,8 @@ class AutoregressiveFlow(layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self.width, self.heads, self.window, self.backward = width, heads, window, backward
         self.embed = layers.Dense(width, name="embed")
+        self.known = told
         self.told = layers.Dense(width, use_bias=False, name="told") if told else None
-        if told:
-            self.told.build((None, None, told))
         self.layers_ = [TransformerLayer(width, heads, name=f"layer_{i}") for i in range(depth)]
         self.norm = layers.RMSNormalization(name="norm")
         self.hidden = layers.Dense(
@@ -59,6 +58,8 @@ class AutoregressiveFlow(layers.Layer):
             name="within", shape=(values, values), initializer="zeros", autocast=False
         )
         self.embed.build((None, None, values))
+        if self.told:
+            self.told.build((None, None, self.known))
         for layer in (*self.layers_, self.norm, self.hidden):
             layer.build((None, None, self.width))
         self.affine = layers.Dense(2 * values, kernel_initializer="zeros", name="affine")
