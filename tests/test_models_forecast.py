@@ -29,6 +29,8 @@ def test_forecast_gives_what_follows(arch):
 @every_forecaster
 def test_a_forecast_depends_on_its_clip_seed_and_numbers_alone(arch):
     model = build(arch)
+    for variable in model.trainable_variables:  # or chaos makes roundings grow
+        variable.assign(0.5 * variable)
     seen = clip_batch(TINY[arch], 5)
     made = model.forecast(seen, 23, n=3, seed=4)
     assert_same_clips(model.forecast(seen, 23, n=3, seed=4), made)
