@@ -36,6 +36,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[
     str, typer.Argument(help="A bundled model, a folder, or hf://owner/name[@revision].")
 ]
+Seed = Annotated[int, typer.Option(help="Which clips.")]
+Out = Annotated[
+    Path, typer.Option(help="Where to: .mp4, .webm, .gif, .webp, or .png for a film strip.")
+]
+Temperature = Annotated[float, typer.Option(help="Below 1: more typical, less varied clips.")]
+BatchSize = Annotated[int | None, typer.Option(help="Clips at a time.")]
+Fps = Annotated[float | None, typer.Option(help="Frames per second; the model's own if left out.")]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,10 +89,8 @@ def info(
 def generate(
     name: Name,
     n: Annotated[int, typer.Option("-n", help="How many clips.")] = 1,
-    seed: Annotated[int, typer.Option(help="Which clips.")] = 0,
-    out: Annotated[
-        Path, typer.Option(help="Where to: .mp4, .webm, .gif, .webp, or .png for a film strip.")
-    ] = Path("clips.gif"),
+    seed: Seed = 0,
+    out: Out = Path("clips.gif"),
     frames: Annotated[int | None, typer.Option(help="Length of the clips.")] = None,
     labels: Annotated[
         str | None, typer.Option(help="One class for all clips, or one for each: 3,1,4.")
@@ -93,13 +98,9 @@ def generate(
     steps: Annotated[
         int | None, typer.Option(help="Network evaluations, for models that sample in steps.")
     ] = None,
-    temperature: Annotated[
-        float, typer.Option(help="Below 1: more typical, less varied clips.")
-    ] = 1.0,
-    batch_size: Annotated[int | None, typer.Option(help="Clips at a time.")] = None,
-    fps: Annotated[
-        float | None, typer.Option(help="Frames per second; the model's own if left out.")
-    ] = None,
+    temperature: Temperature = 1.0,
+    batch_size: BatchSize = None,
+    fps: Fps = None,
     as_json: Json = False,
 ) -> None:
     """Make clips and write them to a file."""
@@ -108,7 +109,7 @@ def generate(
         raise VgzooError(f"--labels has {len(classes)} classes for {n} clips; give 1 or {n}")
     # What can be wrong is found before the backend starts, which takes seconds.
     _check_out(out, fps)
-    from vgzoo import hub, video
+    from vgzoo import hub
 
     fps = _own_fps(hub.resolve(name)) if fps is None else fps
     _quiet.start_backend()
@@ -125,13 +126,8 @@ def generate(
             batch_size=batch_size,
             verbose=1,
         )
-    seconds = round(time.perf_counter() - start, 3)
-    video.write(out, clips, fps=fps)
-    if as_json:
-        report = {"name": name, "n": n, "seed": seed, "out": str(out), "shape": clips.shape}
-        return _print_json(report | {"fps": fps, "seconds": seconds})
-    count, length, height, width, _ = clips.shape
-    print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
+    seconds = time.perf_counter() - start
+    _write(out, clips, fps, seconds, as_json, {"name": name, "n": n, "seed": seed})
 
 
 @app.command(epilog="Example: vgzoo forecast svg-mnist seen.gif --frames 20 -n 4 --out more.gif")
@@ -140,20 +136,14 @@ def forecast(
     source: Annotated[Path, typer.Argument(help="A video of the model's size; its end counts.")],
     frames: Annotated[int | None, typer.Option(help="How many to add.")] = None,
     n: Annotated[int, typer.Option("-n", help="How many forecasts.")] = 1,
-    seed: Annotated[int, typer.Option(help="Which forecasts.")] = 0,
-    out: Annotated[
-        Path, typer.Option(help="Where to: .mp4, .webm, .gif, .webp, or .png for a film strip.")
-    ] = Path("forecast.gif"),
+    seed: Seed = 0,
+    out: Out = Path("forecast.gif"),
     context: Annotated[
         bool, typer.Option("--context", help="Begin with the frames that it goes on from.")
     ] = False,
-    temperature: Annotated[
-        float, typer.Option(help="Below 1: more typical, less varied futures.")
-    ] = 1.0,
-    batch_size: Annotated[int | None, typer.Option(help="Forecasts at a time.")] = None,
-    fps: Annotated[
-        float | None, typer.Option(help="Frames per second; the model's own if left out.")
-    ] = None,
+    temperature: Temperature = 1.0,
+    batch_size: BatchSize = None,
+    fps: Fps = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a clip, in as many ways as wanted."""
@@ -180,16 +170,12 @@ def forecast(
             batch_size=batch_size,
             verbose=1,
         )
-    seconds = round(time.perf_counter() - start, 3)
+    seconds = time.perf_counter() - start
     if context:
         seen = seen[-model.context :]
         clips = np.concatenate([np.broadcast_to(seen, (n, *seen.shape)), clips], axis=1)
-    video.write(out, clips, fps=fps)
-    if as_json:
-        report = {"name": name, "source": str(source), "n": n, "seed": seed, "out": str(out)}
-        return _print_json(report | {"shape": clips.shape, "fps": fps, "seconds": seconds})
-    count, length, height, width, _ = clips.shape
-    print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
+    about = {"name": name, "source": str(source), "n": n, "seed": seed}
+    _write(out, clips, fps, seconds, as_json, about)
 
 
 @app.command(epilog="Example: vgzoo edit in.mp4 out.mp4 --do 'exposure=0.3 lut=film.cube'")
@@ -403,6 +389,20 @@ def _bench_data(
 
 def _own_fps(folder: Path) -> float:
     return json.loads((folder / "config.json").read_text(encoding="utf-8"))["clip"]["fps"]
+
+
+def _write(
+    out: Path, clips, fps: float, seconds: float, as_json: bool, about: dict[str, object]
+) -> None:
+    """Clips into a file, and word of it."""
+    from vgzoo import video
+
+    video.write(out, clips, fps=fps)
+    if as_json:
+        report = about | {"out": str(out), "shape": clips.shape, "fps": fps}
+        return _print_json(report | {"seconds": round(seconds, 3)})
+    count, length, height, width, _ = clips.shape
+    print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
 
 
 def _check_out(out: Path, fps: float | None) -> None:
