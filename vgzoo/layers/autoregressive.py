@@ -38,8 +38,8 @@ class AutoregressiveFlow(layers.Layer):
         # Tokens stay as exact as they come, whatever the transformer computes in.
         super().__init__(autocast=False, **kwargs)
         self.width, self.heads, self.window, self.backward = width, heads, window, backward
-        self.embed = layers.Dense(width, name="embed")
         self.known = told
+        self.embed = layers.Dense(width, name="embed")
         self.told = layers.Dense(width, use_bias=False, name="told") if told else None
         self.layers_ = [TransformerLayer(width, heads, name=f"layer_{i}") for i in range(depth)]
         self.norm = layers.RMSNormalization(name="norm")
@@ -155,11 +155,11 @@ class AutoregressiveFlow(layers.Layer):
         return found, (done + count, last, past)
 
     def _heard(self, about):
+        """What is known of tokens in the order in which they come, `(B, T·N, width)`."""
         if about is None:
             return None
-        return self.told(
-            ops.reshape(self._turned(about), (-1, about.shape[1] * about.shape[2], about.shape[3]))
-        )
+        about = self._turned(about)
+        return self.told(ops.reshape(about, (-1, about.shape[1] * about.shape[2], self.known)))
 
     def _less(self):
         """What a token is multiplied by: `(D, D)`, of unit diagonal, 0 below it."""
