@@ -158,6 +158,14 @@ def test_upsample_repeats_pixels_and_takes_the_mean_of_nine():
     np.testing.assert_allclose(spacetime.upsample(x), windows.mean((-2, -1)), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [3, 9])
+@pytest.mark.parametrize("shape", [(2, 12, 16, 3), (1, 3, 2, 1), (1, 1, 1, 2)])
+def test_the_mean_around_a_pixel_counts_what_there_is(shape, size):
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    wanted = tf.nn.avg_pool2d(x, size, 1, "SAME")
+    np.testing.assert_allclose(spacetime.mean_around(tf.constant(x), size), wanted, atol=1e-6)
+
+
 def test_downsample_takes_the_mean_of_four():
     x = np.random.default_rng(0).normal(size=(2, 6, 8, 5)).astype("float32")
     mean = x.reshape(2, 3, 2, 4, 2, 5).mean((2, 4))

@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from vgzoo.layers.residual import Block
-from vgzoo.layers.spacetime import he_normal, leaky, space_to_depth
+from vgzoo.layers.spacetime import he_normal, leaky, mean_around, space_to_depth
 
 _BLOCK = 4  # pixels that move as one
 _STRICT = 2.0  # a square of a difference against a square of light
@@ -49,6 +49,7 @@ def carried_on(earlier, last, reach: int):
         reach: pixels from frame to frame, each way, that are searched.
     """
     _, height, width, _ = last.shape
+    beyond = ((0, 0), (0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0))
 
     def back(frame, y: int, x: int):
         """A frame moved by y and x pixels."""
@@ -61,8 +62,8 @@ def carried_on(earlier, last, reach: int):
     for y, x in sorted(ways, key=lambda way: way[0] ** 2 + way[1] ** 2):
         here, there = back(last, y, x), back(earlier, 2 * y, 2 * x)
         same = ops.mean(here * there - _STRICT * ops.square(here - there), axis=-1, keepdims=True)
-        same = ops.average_pool(same, _BLOCK, strides=_BLOCK, padding="same")
-        same = ops.average_pool(same, 3, strides=1, padding="same")
+        same = ops.average_pool(ops.pad(same, beyond), _BLOCK, strides=_BLOCK)
+        same = mean_around(same, 3)
         if shown is None:
             shown, best = here, same + 1e-4  # so that noise moves nothing
             continue

@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from vgzoo.layers.placing import attention, coordinates
 from vgzoo.layers.residual import Block
-from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky, space_to_depth
+from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky, mean_around, space_to_depth
 
 PATCH = 4  # pixels, each way, to one place of the networks
 
@@ -103,7 +103,7 @@ class Find(layers.Layer):
 
 def template(drawn):
     """Layers less the mean of the 9×9 pixels around each."""
-    return drawn - ops.average_pool(drawn, 9, strides=1, padding="same")
+    return drawn - mean_around(drawn, 9)
 
 
 class PutTogether(keras.Model):

@@ -7,6 +7,7 @@ found the factorised form at least as good).
 """
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from vgzoo.layers.causal import Past
@@ -78,6 +79,18 @@ def upsample(x):
 def downsample(x):
     """Half the height and width, mean of 2×2."""
     return ops.average_pool(x, 2, strides=2)  # under JAX, Keras 3.15 fails on strides left out
+
+
+def mean_around(x, size: int):
+    """`(N, H, W, C)` → the mean of the size×size pixels around each, of those that there are.
+
+    What backends count in a "same" mean at the edge differs; an odd size is padded by hand here.
+    """
+    beside = size // 2
+    padded = ops.pad(x, ((0, 0), (beside, beside), (beside, beside), (0, 0)))
+    mean = ops.average_pool(padded, size, strides=1, padding="valid")
+    there = [np.convolve(np.ones(n), np.ones(size))[beside : beside + n] for n in x.shape[1:3]]
+    return mean / ops.cast(np.outer(*there)[:, :, None] / size**2, x.dtype)
 
 
 def space_to_depth(x, block: int):
