@@ -13,6 +13,8 @@ a prior that does not; and the lower bound of the likelihood draws the two toget
   arXiv 2002.09219);
 - the posterior sees a frame as its layer would, set back from where the layer would now be; it
   follows the layers back through the frames that are seen, too, which tells how fast they are;
+- the prior may be a mixture of Gaussians, narrow where a layer goes on as it did and wide where it
+  turns, so that what does not turn does not tremble;
 - pixels are Bernoulli, as in the tables of Moving MNIST, so that the bound is in nats and the
   divergence has no weight to choose.
 
@@ -48,6 +50,7 @@ class SVG(VideoModel):
         filters, blocks: channels and residual blocks of the encoder.
         hidden: length of a layer's state.
         latent: length of a layer's latent at each step, of which y, x and size are the first three.
+        components: Gaussians of the prior.
         deterministic: whether a past has one future, in which latents are what is expected.
         reach: pixels, each way, in which a layer is looked for in the next frame.
         detail: channels of what turns layers into pixels.
@@ -80,6 +83,7 @@ class SVG(VideoModel):
         blocks: int = 4,
         hidden: int = 128,
         latent: int = 4,
+        components: int = 1,
         deterministic: bool = False,
         reach: int = 8,
         detail: int = 32,
@@ -89,10 +93,12 @@ class SVG(VideoModel):
             raise VgzooError(f"height and width must be multiples of 4, not {height}×{width}")
         if not 2 <= context < frames:
             raise VgzooError(f"context must be 2 to {frames - 1} of {frames} frames, not {context}")
+        if deterministic and components != 1:
+            raise VgzooError(f"components must be 1 without noise, not {components}")
         if latent < 3:
             raise VgzooError(f"latent must be at least 3, for y, x and size, not {latent}")
         self.context, self.objects = context, objects
-        self.latent, self.deterministic = latent, deterministic
+        self.latent, self.components, self.deterministic = latent, components, deterministic
         self.sizes = {"filters": filters, "blocks": blocks, "hidden": hidden}
         self.sizes |= {"reach": reach, "detail": detail}
         self.encoder = TakeApart(count=objects, channels=channels, filters=filters, blocks=blocks)
@@ -104,14 +110,15 @@ class SVG(VideoModel):
         self.cell = layers.GRUCell(hidden, name="cell")
         self.change = layers.Dense(3, use_bias=False, kernel_initializer="identity", name="change")
         values = latent if deterministic else 2 * latent
-        self.prior = _two_layers(hidden, values, "prior")
+        several = components * (values + 1) if components > 1 else values
+        self.prior = _two_layers(hidden, several, "prior")
         self.posterior = _two_layers(hidden, values, "posterior")
         self.screen = PutTogether(channels=channels, filters=detail)
         clip = keras.KerasTensor((1, context + 1, height, width, channels), self.compute_dtype)
         self._bound(clip, keras.KerasTensor((1, *self.noise_shape(1))))
 
     def get_config(self) -> dict:
-        own = ("context", "objects", "latent", "deterministic")
+        own = ("context", "objects", "latent", "components", "deterministic")
         return super().get_config() | {key: getattr(self, key) for key in own} | self.sizes
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
@@ -198,7 +205,9 @@ class SVG(VideoModel):
     # -- forecasting -----------------------------------------------------------------------
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
-        return (frames, self.objects, 0 if self.deterministic else self.latent)
+        # Where the prior has several components, one number more says which.
+        latent = self.latent + (self.components > 1)
+        return (frames, self.objects, 0 if self.deterministic else latent)
 
     def initial_state(self, context, copies: int = 1):
         state, _ = self._followed(context)
@@ -254,8 +263,14 @@ class SVG(VideoModel):
         about = ops.cast(ops.concatenate(about, axis=-1), hidden.dtype)
         known = ops.concatenate([hidden, about], axis=-1)
         kl = ops.zeros_like(place_[:, 0])
-        mean, log_scale = self._gaussian(self.prior, known)
-        if frame is not None:
+        prior = self._mixture(known)
+        draw = which = None
+        if noise is not None and not self.deterministic:
+            noise = ops.reshape(noise, (-1, noise.shape[-1]))
+            draw, which = ops.split(noise, [self.latent], axis=-1)
+        if frame is None:
+            latent = _drawn(*_component(prior, which), draw)
+        else:
             # From where it would be if it went on as it did: what is new is what is seen. A place
             # that is found does not hang on where it was looked for.
             there = ops.stop_gradient(place_ + state["speed"])
@@ -265,25 +280,36 @@ class SVG(VideoModel):
             new = new + ops.pad(off * 2 ** ops.split(there, [2], axis=-1)[1], ((0, 0), (0, 1)))
             new = ops.divide(new, _PACE)
             seen = ops.cast(ops.concatenate([new, well], axis=-1), known.dtype)
-            known = ops.concatenate([known, seen], axis=-1)
-            own_mean, own_log_scale = self._gaussian(self.posterior, known)
-            own_mean = own_mean + ops.pad(new, ((0, 0), (0, self.latent - 3)))
+            seen = self.posterior(ops.concatenate([known, seen], axis=-1))
+            mean, *log_scale = ops.split(ops.cast(seen, "float32"), [self.latent], axis=-1)
+            mean = mean + ops.pad(new, ((0, 0), (0, self.latent - 3)))
+            log_scale = None if self.deterministic else log_scale[0] - _SURE
+            latent = _drawn(mean, log_scale, draw)
             if not self.deterministic:
-                own_log_scale = own_log_scale - _SURE
-                kl = _divergence(own_mean, own_log_scale, mean, log_scale)
-            mean, log_scale = own_mean, own_log_scale
-        if noise is not None and not self.deterministic:
-            mean = mean + ops.exp(log_scale) * ops.reshape(noise, (-1, self.latent))
-        latent = ops.cast(mean, hidden.dtype)
+                kl = _divergence(mean, log_scale, latent, prior)
+        latent = ops.cast(latent, hidden.dtype)
         hidden, _ = self.cell(ops.concatenate([about, latent], axis=-1), hidden)
         change = ops.cast(self.change(latent), "float32")
         speed = state["speed"] + ops.multiply(change, _PACE)
         return state | {"hidden": hidden, "speed": speed, "place": place_ + speed}, kl
 
-    def _gaussian(self, network, known):
-        """Mean and logarithm of the scale of latents, the latter None where there is none."""
-        out = ops.cast(network(known), "float32")
-        return (out, None) if self.deterministic else ops.split(out, 2, axis=-1)
+    def _mixture(self, known):
+        """The prior: `(N, components)` logarithms of weights, and of each the mean and scale.
+
+        A scale is a logarithm too, None where there is none. The first component begins narrow.
+        """
+        out = ops.cast(self.prior(known), "float32")
+        if self.deterministic:
+            return ops.zeros_like(out[:, :1]), [(out, None)]
+        if self.components == 1:
+            return ops.zeros_like(out[:, :1]), [ops.split(out, 2, axis=-1)]
+        weights, *values = ops.split(
+            out, [self.components + 2 * self.latent * i for i in range(self.components)], axis=-1
+        )
+        gaussians = [ops.split(value, 2, axis=-1) for value in values]
+        offsets = np.linspace(1 - _SURE, 0, self.components)
+        gaussians = [(m, s + float(o)) for (m, s), o in zip(gaussians, offsets, strict=True)]
+        return ops.log_softmax(weights, axis=-1), gaussians
 
     def _shown(self, drawn, path):
         """Layers `(B·K, H, W, C)` on paths `(B·K, T, 3)` → logits `(B, T, H, W, C)`."""
@@ -298,12 +324,44 @@ def _two_layers(hidden: int, out: int, name: str) -> keras.Sequential:
     return keras.Sequential([first, last], name=name)
 
 
-def _divergence(mean, log_scale, other_mean, other_log_scale):
-    """KL divergence of diagonal Gaussians, the first from the second: `(N,)` nats."""
-    log_ratio = log_scale - other_log_scale
-    away = (mean - other_mean) * ops.exp(-other_log_scale)
-    nats = ops.exp(2 * log_ratio) + ops.square(away) - 1 - 2 * log_ratio
-    return 0.5 * ops.sum(nats, axis=-1)
+def _drawn(mean, log_scale, draw):
+    """What a standard normal draw is of a Gaussian; its mean without a draw."""
+    return mean if draw is None else mean + ops.exp(log_scale) * draw
+
+
+def _component(mixture, which):
+    """Mean and logarithm of the scale of one Gaussian, the likeliest or that of a normal draw."""
+    weights, gaussians = mixture
+    if len(gaussians) == 1:
+        return gaussians[0]
+    chance = 0.5 if which is None else 0.5 * (1 + ops.erf(which / 2**0.5))
+    beyond = ops.cast(chance >= ops.cumsum(ops.exp(weights), axis=-1), "int32")
+    index = ops.clip(ops.sum(beyond, axis=-1), 0, len(gaussians) - 1)
+    chosen = ops.one_hot(index, len(gaussians))
+    means, log_scales = (ops.stack(values, axis=1) for values in zip(*gaussians, strict=True))
+    return tuple(ops.sum(chosen[..., None] * values, axis=1) for values in (means, log_scales))
+
+
+def _divergence(mean, log_scale, latent, mixture):
+    """KL divergence of a diagonal Gaussian from a mixture of such: `(N,)` nats.
+
+    From a single one it is exact; from several it is estimated by what was drawn.
+    """
+    weights, gaussians = mixture
+    if len(gaussians) == 1:
+        other_mean, other_log_scale = gaussians[0]
+        log_ratio = log_scale - other_log_scale
+        away = (mean - other_mean) * ops.exp(-other_log_scale)
+        nats = ops.exp(2 * log_ratio) + ops.square(away) - 1 - 2 * log_ratio
+        return 0.5 * ops.sum(nats, axis=-1)
+    chances = ops.stack([_log_density(latent, *gaussian) for gaussian in gaussians], axis=-1)
+    return _log_density(latent, mean, log_scale) - ops.logsumexp(weights + chances, axis=-1)
+
+
+def _log_density(x, mean, log_scale):
+    """Of a diagonal Gaussian, but for the constant: `(N,)`."""
+    away = ops.square((x - mean) * ops.exp(-log_scale))
+    return -ops.sum(0.5 * away + log_scale, axis=-1)
 
 
 def _light(clip):
