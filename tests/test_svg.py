@@ -13,6 +13,7 @@ from vgzoo import bench, models, optimizers, video
 from vgzoo.errors import VgzooError
 from vgzoo.layers.placing import attention, coordinates, moments, place, set_back, waves
 from vgzoo.layers.scene import Find, template
+from vgzoo.models.svg import _component, _divergence, _drawn
 
 RNG = np.random.default_rng(0)
 
@@ -127,6 +128,33 @@ def test_latents_cost_the_divergence_of_gaussians(model, monkeypatch):
     np.testing.assert_allclose(kl, np.full((1, 3), 2 * wanted), rtol=1e-4)  # of two layers
 
 
+def test_a_mixture_costs_what_its_density_does_and_is_drawn_as_often(monkeypatch):
+    """Of two Gaussians that do not overlap: the divergence by quadrature, the shares by count."""
+    model = models.build("svg", **TINY["svg"] | {"components": 2})
+    logits = np.log([0.2, 0.8])
+    means = np.array([[-4.0, -4.0, -4.0], [4.0, 4.0, 4.0]])
+    log_scales = np.array([[0.3, 0.1, -0.2], [-0.5, 0.4, 0.0]])
+    # The scale of the first component begins at exp(-2).
+    out = [logits, *np.concatenate([means, log_scales + [[2], [0]]], axis=1)]
+    out = np.concatenate(out).astype("float32")
+    monkeypatch.setattr(model, "prior", lambda x: tf.ones_like(x[:, :1]) * out)
+    mixture = model._mixture(tf.zeros((20_000, 2)))
+    noise = RNG.normal(size=(20_000, 4)).astype("float32")
+    drawn = np.asarray(_drawn(*_component(mixture, noise[:, 3:]), noise[:, :3]))
+    first = drawn[:, 0] < 0
+    assert first.mean() == pytest.approx(0.2, abs=0.01)
+    for part, mean, log_scale in zip((drawn[first], drawn[~first]), means, log_scales, strict=True):
+        np.testing.assert_allclose(part.mean(axis=0), mean, atol=0.1)
+        np.testing.assert_allclose(part.std(axis=0), np.exp(log_scale), rtol=0.05)
+    # A posterior that is the second component: it alone explains it, at the price of its share.
+    own = tf.constant(means[1:].astype("float32")), tf.constant(log_scales[1:].astype("float32"))
+    latent = _drawn(*own, noise[:, :3])
+    nats = np.asarray(_divergence(*own, latent, mixture))
+    np.testing.assert_allclose(nats, -np.log(0.8), atol=1e-2)
+    likeliest, _ = _component(mixture, None)
+    np.testing.assert_allclose(likeliest[:2], np.repeat(means[1:], 2, axis=0))
+
+
 def test_the_loss_is_the_bound_per_value(model):
     clip = clip_batch(TINY["svg"], 4)
     twin = build_small()
@@ -177,6 +205,7 @@ def test_clips_without_a_future_get_one_line(model):
         ({"context": 6}, "2 to 5"),
         ({"context": 1}, "2 to 5"),
         ({"latent": 2}, "at least 3"),
+        ({"deterministic": True, "components": 2}, "must be 1"),
     ],
 )
 def test_wrong_arguments_get_one_line(wrong, message):
