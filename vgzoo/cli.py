@@ -5,10 +5,7 @@ goes to standard error. A mistake of the user is one line and exit code 2. Impor
 commands, so that each pays for what it uses.
 """
 
-import contextlib
-import json
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +14,16 @@ from typing import Annotated
 import typer
 
 from vgzoo import _quiet, registry
+from vgzoo._console import (
+    check_out,
+    fail,
+    own_fps,
+    print_json,
+    progress,
+    tell,
+    whole_numbers,
+    write_clips,
+)
 from vgzoo.errors import VgzooError
 
 app = typer.Typer(
@@ -54,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "vgzoo"
-        return _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`")
+        return fail(f"{error.format_message().rstrip('.')}; see `{command} --help`")
     except (VgzooError, OSError, MemoryError) as error:
-        return _fail(str(error) or type(error).__name__)
+        return fail(str(error) or type(error).__name__)
 
 
 @app.command("list", epilog="Example: vgzoo list '*mnist*' --family gan")
@@ -73,7 +80,7 @@ def list_(
         pattern, family=family, task=task, dataset=dataset, exclude=exclude
     )
     models = [{field: entry[field] for field in _FIELDS} for entry in map(registry.info, names)]
-    _tell(models, as_json, "models")
+    tell(models, as_json, "models")
 
 
 @app.command(epilog="Example: vgzoo info r3gan-mnist")
@@ -82,7 +89,7 @@ def info(
 ) -> None:
     """Show what is known about a model."""
     entry = registry.info(name)
-    _tell(entry, as_json, "fields")
+    tell(entry, as_json, "fields")
 
 
 @app.command(epilog="Example: vgzoo generate r3gan-mnist -n 16 --seed 0 --out digits.gif")
@@ -104,18 +111,18 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Make clips and write them to a file."""
-    classes = _whole_numbers(labels, "--labels")
+    classes = whole_numbers(labels, "--labels")
     if classes is not None and len(classes) not in (1, n):
         raise VgzooError(f"--labels has {len(classes)} classes for {n} clips; give 1 or {n}")
     # What can be wrong is found before the backend starts, which takes seconds.
-    _check_out(out, fps)
+    check_out(out, fps)
     from vgzoo import hub
 
-    fps = _own_fps(hub.resolve(name)) if fps is None else fps
+    fps = own_fps(hub.resolve(name)) if fps is None else fps
     _quiet.start_backend()
     model = hub.load(name, local_files_only=True)
     start = time.perf_counter()
-    with _progress():
+    with progress():
         clips = model.generate(
             n,
             seed=seed,
@@ -127,7 +134,7 @@ def generate(
             verbose=1,
         )
     seconds = time.perf_counter() - start
-    _write(out, clips, fps, seconds, as_json, {"name": name, "n": n, "seed": seed})
+    write_clips(out, clips, fps, seconds, as_json, {"name": name, "n": n, "seed": seed})
 
 
 @app.command(epilog="Example: vgzoo forecast svg-mnist seen.gif --frames 20 -n 4 --out more.gif")
@@ -149,10 +156,10 @@ def forecast(
     """Go on with a clip, in as many ways as wanted."""
     if not source.is_file():
         raise VgzooError(f"no such file: {source}")
-    _check_out(out, fps)
+    check_out(out, fps)
     from vgzoo import hub, video
 
-    fps = _own_fps(hub.resolve(name)) if fps is None else fps
+    fps = own_fps(hub.resolve(name)) if fps is None else fps
     seen = video.read(source)
     _quiet.start_backend()
     import numpy as np
@@ -160,7 +167,7 @@ def forecast(
     model = hub.load(name, local_files_only=True)
     seen = video.with_channels(seen, model.channels)
     start = time.perf_counter()
-    with _progress():
+    with progress():
         clips = model.forecast(
             seen,
             frames,
@@ -175,7 +182,7 @@ def forecast(
         seen = seen[-model.context :]
         clips = np.concatenate([np.broadcast_to(seen, (n, *seen.shape)), clips], axis=1)
     about = {"name": name, "source": str(source), "n": n, "seed": seed}
-    _write(out, clips, fps, seconds, as_json, about)
+    write_clips(out, clips, fps, seconds, as_json, about)
 
 
 @app.command(epilog="Example: vgzoo edit in.mp4 out.mp4 --do 'exposure=0.3 lut=film.cube'")
@@ -213,7 +220,7 @@ def edit(
     seconds = time.perf_counter() - start
     made["frames_per_s"] = round(made["frames"] / seconds, 1)
     if as_json:
-        return _print_json({"source": source, "target": str(target)} | made)
+        return print_json({"source": source, "target": str(target)} | made)
     size = f"{made['frames']} frames of {made['height']}×{made['width']}"
     sound = "with sound" if made["sound"] else "without sound"
     if made["sound_left_out"]:
@@ -261,7 +268,7 @@ def train(
         _quiet.start_backend()
         from vgzoo.train import train as run
 
-        with _progress():
+        with progress():
             report = run(
                 recipe,
                 out=out,
@@ -274,14 +281,14 @@ def train(
             )
     except (VgzooError, OSError) as error:
         if several:
-            leave(_fail(str(error)))
+            leave(fail(str(error)))
         raise
     except KeyboardInterrupt:
         if several:
             leave(130)
         raise
     if as_json:
-        return _print_json(report)
+        return print_json(report)
     print(f"{report['folder']}: step {report['step']} of {report['steps']}")
 
 
@@ -299,10 +306,10 @@ def push(
     """
     from vgzoo import hub
 
-    with _progress():
+    with progress():
         url = hub.push(source, repo_id, revision=revision, private=private)
     if as_json:
-        return _print_json({"source": source, "repo_id": repo_id, "url": url})
+        return print_json({"source": source, "repo_id": repo_id, "url": url})
     print(url)
 
 
@@ -332,9 +339,9 @@ def evaluate(
     _quiet.start_backend()
     from vgzoo.metrics.evaluate import evaluate as judge
 
-    with _progress():
+    with progress():
         report = judge(name, protocol=protocol, n=n, seed=seed)
-    _tell(report, as_json, "evaluation")
+    tell(report, as_json, "evaluation")
 
 
 @app.command(epilog="Example: vgzoo bench r3gan-mnist --batch-sizes 1,16; vgzoo bench data:mnist")
@@ -365,15 +372,15 @@ def bench(
         return _bench_data(name.removeprefix("data:"), model, frames, seconds, as_json)
     if model is not None or frames is not None:
         raise VgzooError(f"--model and --frames are for data:NAME, not for {name}")
-    sizes = _whole_numbers(batch_sizes, "--batch-sizes")
+    sizes = whole_numbers(batch_sizes, "--batch-sizes")
     _quiet.start_backend()
     from vgzoo.bench import bench as measure
 
-    with _progress():
+    with progress():
         report = measure(
             name, batch_sizes=sizes, train_batch=train_batch, dtype=dtype, seconds=seconds
         )
-    _tell(report, as_json, "bench")
+    tell(report, as_json, "bench")
 
 
 def _bench_data(
@@ -382,77 +389,9 @@ def _bench_data(
     _quiet.start_backend()
     from vgzoo.bench_data import bench_data
 
-    with _progress():
+    with progress():
         report = bench_data(name, model=model, frames=frames, seconds=seconds)
-    _tell(report, as_json, "bench_data")
-
-
-def _own_fps(folder: Path) -> float:
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))["clip"]["fps"]
-
-
-def _write(
-    out: Path, clips, fps: float, seconds: float, as_json: bool, about: dict[str, object]
-) -> None:
-    """Clips into a file, and word of it."""
-    from vgzoo import video
-
-    video.write(out, clips, fps=fps)
-    if as_json:
-        report = about | {"out": str(out), "shape": clips.shape, "fps": fps}
-        return _print_json(report | {"seconds": round(seconds, 3)})
-    count, length, height, width, _ = clips.shape
-    print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
-
-
-def _check_out(out: Path, fps: float | None) -> None:
-    """Raises before the work is done what writing would raise after it."""
-    import numpy as np
-
-    from vgzoo import video
-    from vgzoo.errors import VideoError
-
-    if not out.absolute().parent.is_dir():
-        raise VgzooError(f"no folder {str(out.parent)!r} for --out; make it first")
-    if out.is_dir():
-        raise VgzooError(f"--out {str(out)!r} is a folder; name a file in it, such as clips.gif")
-    with tempfile.TemporaryDirectory() as scratch:
-        trial = Path(scratch, out.name)
-        try:
-            black = np.zeros((1, 16, 16, 1), "uint8")
-            video.write(trial, black, fps=10 if fps is None else fps)
-        except VideoError as error:
-            raise VideoError(str(error).replace(str(trial), str(out))) from error
-
-
-def _whole_numbers(text: str | None, option: str) -> list[int] | None:
-    try:
-        return None if text is None else [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise VgzooError(f"{option} is {text!r}; wanted whole numbers such as 3,1,4") from error
-
-
-def _progress() -> contextlib.AbstractContextManager:
-    """Where bars are drawn: standard output is for results."""
-    return contextlib.redirect_stdout(sys.stderr)
-
-
-def _tell(content: object, as_json: bool, table: str) -> None:
-    """Prints a report as JSON, or as the table that `_report` has for it."""
-    if as_json:
-        return _print_json(content)
-    from vgzoo import _report
-
-    getattr(_report, table)(content)
-
-
-def _print_json(content: object) -> None:
-    print(json.dumps(content, indent=2, ensure_ascii=False))
-
-
-def _fail(message: str) -> int:
-    print(f"Error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    tell(report, as_json, "bench_data")
 
 
 if __name__ == "__main__":
