@@ -11,9 +11,9 @@ from tiny import TINY, clip_batch
 import vgzoo
 from vgzoo import bench, models, optimizers, video
 from vgzoo.errors import VgzooError
+from vgzoo.layers.gaussians import component, divergence, sampled
 from vgzoo.layers.placing import attention, coordinates, moments, place, set_back, waves
 from vgzoo.layers.scene import Find, template
-from vgzoo.models.svg import _component, _divergence, _drawn
 
 RNG = np.random.default_rng(0)
 
@@ -140,18 +140,18 @@ def test_a_mixture_costs_what_its_density_does_and_is_drawn_as_often(monkeypatch
     monkeypatch.setattr(model, "prior", lambda x: tf.ones_like(x[:, :1]) * out)
     mixture = model._mixture(tf.zeros((20_000, 2)))
     noise = RNG.normal(size=(20_000, 4)).astype("float32")
-    drawn = np.asarray(_drawn(*_component(mixture, noise[:, 3:]), noise[:, :3]))
-    first = drawn[:, 0] < 0
+    draws = np.asarray(sampled(*component(mixture, noise[:, 3:]), noise[:, :3]))
+    first = draws[:, 0] < 0
     assert first.mean() == pytest.approx(0.2, abs=0.01)
-    for part, mean, log_scale in zip((drawn[first], drawn[~first]), means, log_scales, strict=True):
+    for part, mean, log_scale in zip((draws[first], draws[~first]), means, log_scales, strict=True):
         np.testing.assert_allclose(part.mean(axis=0), mean, atol=0.1)
         np.testing.assert_allclose(part.std(axis=0), np.exp(log_scale), rtol=0.05)
     # A posterior that is the second component: it alone explains it, at the price of its share.
     own = tf.constant(means[1:].astype("float32")), tf.constant(log_scales[1:].astype("float32"))
-    latent = _drawn(*own, noise[:, :3])
-    nats = np.asarray(_divergence(*own, latent, mixture))
+    latent = sampled(*own, noise[:, :3])
+    nats = np.asarray(divergence(*own, latent, mixture))
     np.testing.assert_allclose(nats, -np.log(0.8), atol=1e-2)
-    likeliest, _ = _component(mixture, None)
+    likeliest, _ = component(mixture, None)
     np.testing.assert_allclose(likeliest[:2], np.repeat(means[1:], 2, axis=0))
 
 

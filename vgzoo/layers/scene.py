@@ -78,13 +78,11 @@ class Find(layers.Layer):
         _, height, width, channels = frame.shape
         ways = 2 * self.reach + 1
         rows = ops.reshape(template, (-1, height, width * channels))
+        columns = ops.transpose(rows, (0, 2, 1))
         wide = ops.pad(frame, ((0, 0), (0, 0), (self.reach, self.reach), (0, 0)))
         # Rows of the frame by rows of the layer, for each way across; then those as far apart.
         agree = [
-            ops.matmul(
-                ops.reshape(wide[:, :, x : x + width], (-1, height, width * channels)),
-                ops.transpose(rows, (0, 2, 1)),
-            )
+            ops.matmul(ops.reshape(wide[:, :, x : x + width], (-1, *rows.shape[1:])), columns)
             for x in range(ways)
         ]
         agree = ops.reshape(ops.stack(agree, axis=1), (-1, ways, height * height))

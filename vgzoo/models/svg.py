@@ -27,6 +27,7 @@ from keras import layers, ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
+from vgzoo.layers.gaussians import component, divergence, sampled
 from vgzoo.layers.placing import moments, place, set_back, waves
 from vgzoo.layers.scene import PATCH, Find, PutTogether, TakeApart, template
 from vgzoo.layers.spacetime import he_normal, leaky
@@ -269,7 +270,7 @@ class SVG(VideoModel):
             noise = ops.reshape(noise, (-1, noise.shape[-1]))
             draw, which = ops.split(noise, [self.latent], axis=-1)
         if frame is None:
-            latent = _drawn(*_component(prior, which), draw)
+            latent = sampled(*component(prior, which), draw)
         else:
             # From where it would be if it went on as it did: what is new is what is seen. A place
             # that is found does not hang on where it was looked for.
@@ -284,9 +285,9 @@ class SVG(VideoModel):
             mean, *log_scale = ops.split(ops.cast(seen, "float32"), [self.latent], axis=-1)
             mean = mean + ops.pad(new, ((0, 0), (0, self.latent - 3)))
             log_scale = None if self.deterministic else log_scale[0] - _SURE
-            latent = _drawn(mean, log_scale, draw)
+            latent = sampled(mean, log_scale, draw)
             if not self.deterministic:
-                kl = _divergence(mean, log_scale, latent, prior)
+                kl = divergence(mean, log_scale, latent, prior)
         latent = ops.cast(latent, hidden.dtype)
         hidden, _ = self.cell(ops.concatenate([about, latent], axis=-1), hidden)
         change = ops.cast(self.change(latent), "float32")
@@ -322,46 +323,6 @@ def _two_layers(hidden: int, out: int, name: str) -> keras.Sequential:
     first = layers.Dense(hidden, activation=leaky, kernel_initializer=he_normal(), name="hidden")
     last = layers.Dense(out, kernel_initializer="zeros", name="out")
     return keras.Sequential([first, last], name=name)
-
-
-def _drawn(mean, log_scale, draw):
-    """What a standard normal draw is of a Gaussian; its mean without a draw."""
-    return mean if draw is None else mean + ops.exp(log_scale) * draw
-
-
-def _component(mixture, which):
-    """Mean and logarithm of the scale of one Gaussian, the likeliest or that of a normal draw."""
-    weights, gaussians = mixture
-    if len(gaussians) == 1:
-        return gaussians[0]
-    chance = 0.5 if which is None else 0.5 * (1 + ops.erf(which / 2**0.5))
-    beyond = ops.cast(chance >= ops.cumsum(ops.exp(weights), axis=-1), "int32")
-    index = ops.clip(ops.sum(beyond, axis=-1), 0, len(gaussians) - 1)
-    chosen = ops.one_hot(index, len(gaussians))
-    means, log_scales = (ops.stack(values, axis=1) for values in zip(*gaussians, strict=True))
-    return tuple(ops.sum(chosen[..., None] * values, axis=1) for values in (means, log_scales))
-
-
-def _divergence(mean, log_scale, latent, mixture):
-    """KL divergence of a diagonal Gaussian from a mixture of such: `(N,)` nats.
-
-    From a single one it is exact; from several it is estimated by what was drawn.
-    """
-    weights, gaussians = mixture
-    if len(gaussians) == 1:
-        other_mean, other_log_scale = gaussians[0]
-        log_ratio = log_scale - other_log_scale
-        away = (mean - other_mean) * ops.exp(-other_log_scale)
-        nats = ops.exp(2 * log_ratio) + ops.square(away) - 1 - 2 * log_ratio
-        return 0.5 * ops.sum(nats, axis=-1)
-    chances = ops.stack([_log_density(latent, *gaussian) for gaussian in gaussians], axis=-1)
-    return _log_density(latent, mean, log_scale) - ops.logsumexp(weights + chances, axis=-1)
-
-
-def _log_density(x, mean, log_scale):
-    """Of a diagonal Gaussian, but for the constant: `(N,)`."""
-    away = ops.square((x - mean) * ops.exp(-log_scale))
-    return -ops.sum(0.5 * away + log_scale, axis=-1)
 
 
 def _light(clip):
