@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 
+from vgzoo.video import write
+
 MOVING = (".mp4", ".webm", ".gif", ".webp")
 
 
@@ -19,6 +21,19 @@ def smooth(frames=6, height=28, width=28, channels=1, shift=3):
         for t in range(frames)
     ]
     return np.moveaxis(np.array(clip), 1, -1).astype(np.uint8)
+
+
+def write_films(folder, count: int, seed: int):
+    """Films of soft blobs that fly straight, each its own way; returns the folder."""
+    folder.mkdir()
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:64, :64]
+    for i in range(count):
+        y, x, dy, dx = *rng.uniform(20, 44, 2), *rng.uniform(-3, 3, 2)
+        far = [(rows - y - dy * t) ** 2 + (columns - x - dx * t) ** 2 for t in range(-4, 5)]
+        film = 255 * np.exp(-np.stack(far) / (2 * rng.uniform(3, 8) ** 2))
+        write(folder / f"{i}.mp4", film[..., None].astype("uint8"), scale=1)
+    return folder
 
 
 def noise(*shape):

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from every import build
+from films import write_films
 from scipy import integrate, ndimage, stats
 from tiny import TINY, clip_batch
 
 import vgzoo
-from vgzoo import bench, models, optimizers, video
+from vgzoo import bench, models, optimizers
 from vgzoo.errors import VgzooError
 from vgzoo.layers.gaussians import component, divergence, sampled
 from vgzoo.layers.placing import attention, coordinates, moments, place, set_back, waves
@@ -259,19 +260,6 @@ def test_it_learns_which_way_a_thing_moves():
 
 
 # -- fine-tuning ---------------------------------------------------------------------------
-
-
-def write_films(folder, count: int, seed: int):
-    """Films of soft blobs that fly straight, each its own way; returns the folder."""
-    folder.mkdir()
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:64, :64]
-    for i in range(count):
-        y, x, dy, dx = *rng.uniform(20, 44, 2), *rng.uniform(-3, 3, 2)
-        far = [(rows - y - dy * t) ** 2 + (columns - x - dx * t) ** 2 for t in range(-4, 5)]
-        film = 255 * np.exp(-np.stack(far) / (2 * rng.uniform(3, 8) ** 2))
-        video.write(folder / f"{i}.mp4", film[..., None].astype("uint8"), scale=1)
-    return folder
 
 
 def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):

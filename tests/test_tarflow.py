@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from every import build
+from films import write_films
 from scipy import stats
 from tiny import TINY, scramble
 
-from vgzoo import models
+import vgzoo
+from vgzoo import models, optimizers
 from vgzoo.errors import VgzooError
 from vgzoo.layers.anticipation import carried_on
 from vgzoo.layers.autoregressive import AutoregressiveFlow
@@ -210,3 +212,25 @@ def test_noise_is_taken_away_along_the_score():
 def test_wrong_arguments_get_one_line(wrong, message):
     with pytest.raises(VgzooError, match=message):
         models.build("tarflow", **{**TINY["tarflow"], **wrong})
+
+
+# -- fine-tuning ---------------------------------------------------------------------------
+
+
+def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
+    """The flows on the side of the noise frozen, which stay as they are."""
+    model = vgzoo.load("tarflow-mnist-stills")
+    known, unseen = (write_films(tmp_path / str(i), 16, seed=i) for i in (0, 1))
+    options = {"frames": 1, "size": 28, "batch_size": 8, "channels": 1}
+    stills = [np.asarray(batch["clip"]) for batch in vgzoo.data.clips(unseen, **options)]
+    stills = np.concatenate(stills)
+    before = model.bits_per_dim(stills).mean()
+    frozen = model.flows[2:]
+    for flow in frozen:
+        flow.trainable = False
+    kept = [v.numpy() for flow in frozen for v in flow.weights]
+    model.compile(optimizers.Muon(1e-3))
+    model.fit(vgzoo.data.clips(known, count=160, **options), verbose=0)
+    for variable, value in zip((v for f in frozen for v in f.weights), kept, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    assert model.bits_per_dim(stills).mean() < 0.9 * before
