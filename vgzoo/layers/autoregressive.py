@@ -164,7 +164,7 @@ class AutoregressiveFlow(layers.Layer):
     def _less(self):
         """What a token is multiplied by: `(D, D)`, of unit diagonal, 0 below it."""
         above = np.triu(np.ones(self.within.shape, "float32"), 1)
-        return np.eye(len(above), dtype="float32") - ops.multiply(self.within, above)
+        return ops.subtract(np.eye(len(above), dtype="float32"), ops.multiply(self.within, above))
 
     def _times(self, index, tokens: int):
         return None if self.window == 1 else ops.cast(index // tokens, "float32")

@@ -78,7 +78,9 @@ class GlowStep(layers.Layer):
         return shift, ops.log_sigmoid(log_scale + 2)
 
     def _mix(self):
-        below = ops.multiply(self.lower, self.below) + np.eye(len(self.below), dtype="float32")
+        below = ops.add(
+            ops.multiply(self.lower, self.below), np.eye(len(self.below), dtype="float32")
+        )
         above = ops.multiply(self.upper, self.below.T)
         above = above + ops.diag(ops.multiply(ops.exp(self.log_diagonal), self.signs))
         return ops.matmul(self.permutation, ops.matmul(below, above))
