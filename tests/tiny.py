@@ -60,6 +60,20 @@ TINY = {
         "filters": 8,
         "prior_filters": 8,
     },
+    "rflow": {
+        "frames": 6,
+        "height": 16,
+        "width": 16,
+        "patch": 2,
+        "widths": [8, 8],
+        "blocks": [1, 1],
+        "features": 12,
+        "heads": 2,
+        "depth": 1,
+        "context": 3,
+        "steps": 4,
+        "ahead": [0, 2],
+    },
     "digit_reader": {
         "frames": 6,
         "height": 16,
@@ -141,6 +155,8 @@ def training_batch(arch: str, kwargs: dict, count: int = 4, seed: int = 0):
         room = kwargs.get("height", 64) - kwargs.get("digit", 28)
         path = rng.integers(0, room + 1, (count, 2, clip.shape[1], 2)).astype("int32")
         return {"clip": clip, "label": rng.integers(0, 10, (count, 2), "int32"), "path": path}
+    if arch == "rflow":
+        return {"clip": clip, "label": rng.integers(0, 10, (count, 2), "int32")}
     if arch == "clip_encoder":
         content = np.eye(kwargs.get("contents", 30), dtype="float32")[np.arange(count) % 5]
         motion = rng.normal(size=(count, 3, kwargs.get("motions", 16))).astype("float32")

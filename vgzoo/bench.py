@@ -154,8 +154,10 @@ def _report(policy: str, peak: float, rows: list[dict], training: dict) -> dict:
 
 
 def _generation(model: "VideoModel", batch: int, seconds: float) -> dict:
+    labels = model.checked_labels(None, batch, 0) if model.classes else None
+
     def network(noise):
-        return model.sample(noise, labels=None, frames=model.frames, steps=None)
+        return model.sample(noise, labels=labels, frames=model.frames, steps=None)
 
     noise = np.zeros((batch, *model.noise_shape(model.frames)), "float32")
     frames = batch * model.frames
@@ -175,7 +177,7 @@ def _forecasting(model: "VideoModel", batch: int, seconds: float) -> dict:
 
     size = (model.height, model.width, model.channels)
     clips = np.zeros((batch, model.context, *size), "uint8")
-    noise = np.zeros((batch, *model.noise_shape(frames)), "float32")
+    noise = np.zeros((batch, *model.forecast_noise_shape(frames)), "float32")
     times = _timed(lambda: model.forecast(clips, frames, batch_size=batch), seconds)
     return {
         "batch": batch,
@@ -193,6 +195,8 @@ def training(model: "VideoModel", batch: int, seconds: float) -> dict:
     shape = (batch, model.frames, model.height, model.width, model.channels)
     clip = np.random.default_rng(0).integers(0, 256, shape, "uint8")
     data = {"clip": ops.convert_to_tensor(clip)}
+    if model.classes:
+        data["label"] = ops.convert_to_tensor(model.checked_labels(None, batch, 0))
     model.compile()
     model.optimizer.build(model.trainable_variables)
     if keras.backend.backend() == "tensorflow":
@@ -255,6 +259,8 @@ def _peak_memory_mb() -> float:
 def flops(function: Callable, *inputs) -> int:
     """Multiplications and additions of the convolutions and matrix products that a call runs.
 
+    A loop counts as often as it may run at most, of a choice the dearer side.
+
     Args:
         function: a function of tensors, gradients and updates of variables included.
         inputs: what it is called with; only shapes and dtypes count.
@@ -279,9 +285,12 @@ def _tensorflow_flops(function: Callable, *inputs) -> int:
     import tensorflow as tf
 
     graph = tf.function(function, autograph=False).get_concrete_function(*inputs).graph
-    hidden = {n.op for f in graph.as_graph_def().library.function for n in f.node_def}
-    if unknown := {op for op in hidden if _is_product(op)}:
-        raise VgzooError(f"cannot count {', '.join(sorted(unknown))} inside a nested tf.function")
+    return _graph_flops(graph)
+
+
+def _graph_flops(graph) -> int:
+    import tensorflow as tf
+
     # What neither a result nor a side effect needs is pruned before the graph runs.
     live: set = set()
     waiting = [*(t.op for t in tf.nest.flatten(graph.outputs)), *graph.control_outputs]
@@ -290,7 +299,29 @@ def _tensorflow_flops(function: Callable, *inputs) -> int:
         if op not in live:
             live.add(op)
             waiting += [*(t.op for t in op.inputs), *op.control_inputs]
-    return sum(_op_flops(op) for op in live if _is_product(op.type))
+    return sum(_op_flops(op) if _is_product(op.type) else _nested_flops(op) for op in live)
+
+
+def _nested_flops(op) -> int:
+    """Of an operation that runs other graphs."""
+    import tensorflow as tf
+
+    def inner(*attributes: str) -> list[int]:
+        # The graph behind a name is had in no public way.
+        found = (op.graph._get_function(op.get_attr(name).name) for name in attributes)
+        return [_graph_flops(function.graph) for function in found]
+
+    if op.type in ("If", "StatelessIf"):
+        return max(inner("then_branch", "else_branch"))
+    if op.type in ("PartitionedCall", "StatefulPartitionedCall"):
+        return sum(inner("f"))
+    if op.type not in ("While", "StatelessWhile"):
+        return 0
+    once = sum(inner("body", "cond"))
+    rounds = tf.get_static_value(op.inputs[1]) if once else 0
+    if rounds is None or rounds < 0:
+        raise VgzooError("cannot count a loop that has no maximum_iterations")
+    return once * int(rounds)
 
 
 def _is_product(op_type: str) -> bool:
@@ -330,7 +361,12 @@ def _jaxpr_flops(jaxpr) -> int:
             zeros = math.prod(equation.params["lhs_dilation"])
             total += 2 * equation.outvars[0].aval.size * kernel.size // filters // zeros
         else:
-            total += sum(_jaxpr_flops(inner) for inner in _inner(equation.params.values()))
+            inner = [_jaxpr_flops(each) for each in _inner(equation.params.values())]
+            kind = equation.primitive.name
+            if kind == "while" and sum(inner):
+                raise VgzooError("cannot count a loop of which JAX does not know how long it is")
+            times = equation.params["length"] if kind == "scan" else 1
+            total += times * (max(inner) if kind == "cond" else sum(inner))
     return total
 
 

@@ -19,11 +19,13 @@ class TransformerLayer(layers.Layer):
     Args:
         width: of a token.
         heads: of the attention; each is `width / heads` wide, an even number.
+        style: length of a style vector, which scales and shifts what is behind the norms and scales
+            what each half adds (AdaLN, Peebles and Xie 2022, arXiv 2212.09748); 0 for none.
     """
 
-    def __init__(self, width: int, heads: int, **kwargs):
+    def __init__(self, width: int, heads: int, style: int = 0, **kwargs):
         super().__init__(**kwargs)
-        self.width, self.heads = width, heads
+        self.width, self.heads, self.style = width, heads, style
         self.before = layers.RMSNormalization(name="before")
         self.qkv = layers.Dense(3 * width, use_bias=False, name="qkv")
         self.query = layers.RMSNormalization(name="query")
@@ -33,6 +35,9 @@ class TransformerLayer(layers.Layer):
         self.between = layers.RMSNormalization(name="between")
         self.wide = layers.Dense(4 * width, name="wide")
         self.narrow = layers.Dense(width, kernel_initializer="zeros", name="narrow")
+        self.modulation = None
+        if style:
+            self.modulation = layers.Dense(6 * width, kernel_initializer="zeros", name="modulation")
 
     def build(self, shape):
         for layer in (self.before, self.qkv, self.between, self.wide):
@@ -42,31 +47,42 @@ class TransformerLayer(layers.Layer):
             layer.build(head)
         self.out.build(shape)
         self.narrow.build((*shape[:-1], 4 * self.width))
+        if self.modulation:
+            self.modulation.build((None, self.style))
 
-    def call(self, x, mask, times, past=None):
+    def call(self, x, mask, places, past=None, style=None):
         """Tokens `(B, L, width)` → the same, and their keys and values `(B, L, heads, ·)`.
 
         Args:
             x: the tokens.
-            mask: bool `(L, M + L)`: what each may see, of M before them and of themselves.
-            times: float32 `(L,)`; None where all are one.
+            mask: bool `(L, M + L)`: what each may see, of M before them and of themselves; None
+                where each sees all.
+            places: float32 `(L,)` or `(L, axes)`, times or places in time and space; None where all
+                are one.
             past: keys and values of the M tokens before.
+            style: `(B, style)`, where the layer has one.
         """
-        h = self.qkv(self.before(x))
+        tune = [lambda h: h, lambda h: h] * 2
+        if self.modulation:
+            parts = ops.split(self.modulation(style)[:, None], 6, axis=-1)
+            tune = [_affine(parts[0], parts[1]), _gate(parts[2])]
+            tune += [_affine(parts[3], parts[4]), _gate(parts[5])]
+        h = self.qkv(tune[0](self.before(x)))
         h = ops.reshape(h, (-1, h.shape[1], 3 * self.heads, self.width // self.heads))
         q, k, v = ops.split(h, 3, axis=2)
         q, k = self.query(q), self.key(k)
-        if times is not None:
-            q, k = turned(q, times), turned(k, times)
+        if places is not None:
+            q, k = turned(q, places), turned(k, places)
         keys, values = k, v
         if past is not None:
             keys = ops.concatenate([ops.cast(past[0], k.dtype), k], axis=1)
             values = ops.concatenate([ops.cast(past[1], v.dtype), v], axis=1)
         score = ops.einsum("blhd,bmhd->bhlm", q * (self.width // self.heads) ** -0.5, keys)
-        weight = ops.softmax(ops.where(mask, score, _LOWEST), axis=-1)
-        seen = ops.einsum("bhlm,bmhd->blhd", weight, values)
-        x = x + self.out(ops.reshape(seen, (-1, seen.shape[1], self.width)))
-        return x + self.narrow(ops.square(ops.relu(self.wide(self.between(x))))), (k, v)
+        score = score if mask is None else ops.where(mask, score, _LOWEST)
+        seen = ops.einsum("bhlm,bmhd->blhd", ops.softmax(score, axis=-1), values)
+        x = x + tune[1](self.out(ops.reshape(seen, (-1, seen.shape[1], self.width))))
+        h = ops.square(ops.relu(self.wide(tune[2](self.between(x)))))
+        return x + tune[3](self.narrow(h)), (k, v)
 
     def compute_output_spec(self, x, *args, **kwargs):
         head = (*x.shape[:-1], self.heads, self.width // self.heads)
@@ -74,13 +90,33 @@ class TransformerLayer(layers.Layer):
         return keras.KerasTensor(x.shape, self.compute_dtype), (kept, kept)
 
 
-def turned(x, times):
-    """Each pair of halves of `x` `(B, L, heads, d)` turned by an angle that grows with time."""
-    half = x.shape[-1] // 2
-    speeds = (10_000.0 ** (-np.arange(half) / half)).astype("float32")
-    angle = ops.multiply(ops.cast(times, "float32")[:, None, None], speeds)
+def turned(x, places):
+    """Pairs of values of `x` `(B, L, heads, d)` turned by angles that grow with time or place.
+
+    The pairs, `x[i]` and `x[i + d/2]`, are shared out among the axes of `places`, `(L,)` or
+    `(L, axes)`.
+    """
+    if len(places.shape) == 1:
+        places = ops.expand_dims(places, -1)
+    axes, half = places.shape[1], x.shape[-1] // 2
+    counts = [(half + axis) // axes for axis in reversed(range(axes))]
+    angles = [
+        ops.multiply(place, (10_000.0 ** (-np.arange(count) / count)).astype("float32"))
+        for place, count in zip(
+            ops.split(ops.cast(places, "float32"), axes, axis=1), counts, strict=True
+        )
+    ]
+    angle = ops.concatenate(angles, axis=-1)[:, None]
     cosine, sine = (ops.cast(f(angle), x.dtype) for f in (ops.cos, ops.sin))
     first, second = ops.split(x, 2, axis=-1)
     return ops.concatenate(
         [first * cosine - second * sine, first * sine + second * cosine], axis=-1
     )
+
+
+def _affine(scale, shift):
+    return lambda h: h * (1 + scale) + shift
+
+
+def _gate(scale):
+    return lambda h: h * (1 + scale)

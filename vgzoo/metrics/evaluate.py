@@ -44,7 +44,7 @@ def _generation(dataset: str) -> Protocol:
     return Protocol(
         n=2048,
         fits=lambda c: "generate" in c["tasks"] and c["dataset"] == dataset,
-        run=lambda make, spec, n, seed: generation.run(dataset, make, spec, n, seed),
+        run=lambda *about, **options: generation.run(dataset, *about, **options),
         takes_clips=True,
     )
 
@@ -137,10 +137,12 @@ def evaluate(
     count = n or rule.n
     if rule.takes_clips:
 
-        def make(count: int, seed: int) -> np.ndarray:
-            return model.generate(count, seed=seed, batch_size=32)
+        def make(count: int, seed: int, **options) -> np.ndarray:
+            return model.generate(count, seed=seed, batch_size=32, **options)
 
-        report = rule.run(make, model.clip_spec, count, int(seed))
+        labels = model.checked_labels(None, count, int(seed)) if model.classes else None
+        steps = generation.STEPS if "steps" in model.options else ()
+        report = rule.run(make, model.clip_spec, count, int(seed), labels=labels, steps=steps)
     else:
         report = rule.run(model, count, int(seed))
     report = {"name": config["name"], "protocol": name, "n": count, "seed": int(seed), **report}

@@ -120,7 +120,7 @@ def run(dataset: str, model, n: int, seed: int) -> dict:
 
 def _of_model(task: Task, real: np.ndarray, model, seed: int) -> dict[str, float]:
     def make(seen: np.ndarray, draws: int) -> np.ndarray:
-        draws = draws if np.prod(model.noise_shape(1)) else 1  # without noise all are one
+        draws = draws if np.prod(model.forecast_noise_shape(1)) else 1  # without noise all are one
         return model.forecast(seen, task.ahead, n=draws, seed=seed, batch_size=_ROWS)
 
     figures = _judged(task, real, make)

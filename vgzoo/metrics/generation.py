@@ -4,7 +4,12 @@ FCD, kernel distance, precision and recall are taken of one encoder's features o
 real clips. The floors are the same figures of N other real clips, drawn from the same test images:
 as they are, blurred by one pixel, with their frames shuffled, and with every pixel drawn on its
 own, a baseline that knows nothing but how bright each place is.
+
+Of a model that is told which digits to show, the share of clips in which they are read counts too;
+of one that samples in steps, the same figures stand in a table for fewer of them.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
@@ -22,6 +27,7 @@ BATCH = 32
 FRAMES = 16  # of a video's clips
 SHAPES = {"mnist": (64, 1), "cifar10": (32, 3), "imagenette": (64, 3)}  # side, channels
 LEAST = 8  # clips, below which no distance means anything
+STEPS = (1, 2, 4, 8, 16, 32)  # evaluations of the network, of a model that samples in steps
 
 
 def clip_spec(dataset: str) -> dict[str, int]:
@@ -67,18 +73,29 @@ def distances(real: np.ndarray, generated: np.ndarray) -> dict[str, float]:
     return figures
 
 
-def run(dataset: str, make, spec: dict[str, int], n: int, seed: int) -> dict:
+def run(
+    dataset: str,
+    make,
+    spec: dict[str, int],
+    n: int,
+    seed: int,
+    *,
+    labels: np.ndarray | None = None,
+    steps: Sequence[int] = (),
+) -> dict:
     """Judges a generator.
 
     Args:
         dataset: "mnist", "cifar10" or "imagenette".
-        make: `(n, seed) → uint8 (n, T, H, W, C)`.
+        make: `(n, seed) → uint8 (n, T, H, W, C)`; with `steps=` where there are some.
         spec: frames, height, width and channels of its clips.
         n: how many clips of each kind.
         seed: of all of them.
+        labels: what the clips were to show, `(n, 2)` digits; None if that was not said.
+        steps: numbers of evaluations for the table.
 
     Returns:
-        `{"metrics", "floors"}`.
+        `{"metrics", "floors"}`, and with steps `"table"`.
 
     Raises:
         VgzooError: clips of another kind than the dataset's, or too few.
@@ -105,16 +122,19 @@ def run(dataset: str, make, spec: dict[str, int], n: int, seed: int) -> dict:
     wanted = features(encoder, real(0))
     other = real(-(-n // BATCH) * BATCH)
 
-    def judged(clips: np.ndarray) -> dict[str, float]:
+    def judged(clips: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float]:
         figures = distances(wanted, features(encoder, clips))
         if reader is not None:
             metric = MovingDigits(reader)
             metric.update_state(clips)
             figures |= metric.result()
+            if labels is not None:
+                right = (metric.pairs == np.sort(labels, axis=1)).all(axis=1)
+                figures["label_accuracy"] = float(right.mean())
         return figures
 
-    return {
-        "metrics": judged(make(n, seed)),
+    report = {
+        "metrics": judged(make(n, seed), labels),
         "floors": {
             "real": judged(other),
             "real, blurred": judged(distortions.blurred(other, 1.0)),
@@ -124,3 +144,11 @@ def run(dataset: str, make, spec: dict[str, int], n: int, seed: int) -> dict:
             "independent pixels": judged(distortions.independent_pixels(other, seed)),
         },
     }
+    if steps:
+        rows = [(count, judged(make(n, seed, steps=count), labels)) for count in steps]
+        report["table"] = {
+            "title": "Evaluations of the network",
+            "header": ["Evaluations", *rows[0][1]],
+            "rows": [[count, *figures.values()] for count, figures in rows],
+        }
+    return report

@@ -1,6 +1,7 @@
 """What models that forecast share: the loop that makes clips go on."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -9,6 +10,8 @@ from keras import ops
 from vgzoo.errors import VgzooError
 from vgzoo.samplers import rollout
 from vgzoo.video import as_uint8
+
+_FRAMES = 10  # of a forecast, made at a time
 
 
 class Forecasting:
@@ -79,7 +82,8 @@ class Forecasting:
             clips,
             frames=frames,
             n=count,
-            noise_shape=self.noise_shape,
+            noise_shape=self.forecast_noise_shape,
+            length=self.pace or min(frames, _FRAMES),
             seed=seed,
             temperature=temperature,
             size=batch_size,

@@ -1,5 +1,6 @@
 """What every model of the zoo shares: the loop that makes clips, the noise, the way into `fit`."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
@@ -9,10 +10,11 @@ from keras import ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
+from vgzoo.models._filling import Filling
 from vgzoo.models._forecasting import Forecasting, check_numbers, progress_bar, to_uint8
 
 
-class VideoModel(Forecasting, keras.Model):
+class VideoModel(Forecasting, Filling, keras.Model):
     """A network that makes, continues or edits clips.
 
     A subclass takes its configuration as constructor arguments, builds its networks there, and
@@ -33,6 +35,8 @@ class VideoModel(Forecasting, keras.Model):
     logged: ClassVar[tuple[str, ...]] = ()  # scalars that `track` shows beside the loss
     options: ClassVar[tuple[str, ...]] = ()  # of generate's "labels" and "steps", those it takes
     any_length: ClassVar[bool] = False  # whether clips of other lengths can be trained on
+    classes: int = 0  # how many there are, for models that know classes
+    label_shape: tuple[int, ...] = ()  # of one clip's classes
     side_step: ClassVar[int] = 0  # whose multiples the sides of clips to train on may be
     fitted_to: ClassVar[int] = 0  # clips that `fit_to` wants when the weights are done
 
@@ -188,7 +192,8 @@ class VideoModel(Forecasting, keras.Model):
         Args:
             n: how many clips.
             seed: which clips, an integer ≥ 0.
-            labels: classes, for models that know classes: `(n, …)` or one for all.
+            labels: classes, for models that know classes: `(n, *label_shape)`, or of one clip for
+                all; drawn from the seed if None.
             frames: length of the clips; as trained if None.
             steps: network evaluations, for models that sample in steps.
             temperature: factor on the noise; below 1 gives more typical, less varied clips.
@@ -210,14 +215,11 @@ class VideoModel(Forecasting, keras.Model):
             if value is not None and name not in self.options:
                 raise VgzooError(f"{self.name} has no use for {name}: call generate() without")
         size = min(batch_size, n)
+        if "labels" in self.options:
+            labels = self.checked_labels(labels, n, seed)
         key = (size, frames, steps, labels is not None)
         if key not in self._samplers:
             self._samplers[key] = self._compile_sampler(frames, steps)
-        if labels is not None:
-            labels = np.asarray(labels)
-            if labels.ndim and len(labels) != n:
-                raise VgzooError(f"{n} clips need {n} labels or one for all, not {len(labels)}")
-            labels = np.broadcast_to(labels, (n, *labels.shape[1:]))
         progress = progress_bar(n, "clip", verbose)
         clips = np.empty((n, frames, self.height, self.width, self.channels), "uint8")
         for start in range(0, n, size):
@@ -231,6 +233,22 @@ class VideoModel(Forecasting, keras.Model):
             clips[start : start + count] = ops.convert_to_numpy(made)[:count]
             progress(start + count)
         return clips
+
+    def checked_labels(self, labels, n: int, seed: int) -> np.ndarray:
+        """Classes of n clips, int32 `(n, *label_shape)`: those given, or drawn from the seed."""
+        shape = (n, *self.label_shape)
+        if labels is None:
+            drawn = random.uniform_rows(seed, 0, n, math.prod(self.label_shape))
+            return (drawn * self.classes).astype("int32").reshape(shape)
+        labels = np.asarray(labels)
+        if labels.shape not in (shape, shape[1:]) or labels.dtype.kind not in "iu":
+            raise VgzooError(
+                f"labels of {n} clips are whole numbers {shape}, or {shape[1:]} for all; got "
+                f"{labels.dtype} {labels.shape}"
+            )
+        if labels.size and not 0 <= labels.min() <= labels.max() < self.classes:
+            raise VgzooError(f"labels must lie between 0 and {self.classes - 1}, not {labels}")
+        return np.broadcast_to(labels, shape).astype("int32")
 
     def _compile_sampler(self, frames: int, steps: int | None) -> Callable:
         """`(noise, labels) → uint8 clip`, compiled by the backend."""

@@ -12,7 +12,6 @@ from keras import ops
 from vgzoo import random
 
 MOST = 1 << 20  # forecasts of one clip
-_FRAMES = 10  # at a time
 
 
 def forecasts(
@@ -23,6 +22,7 @@ def forecasts(
     frames: int,
     n: int,
     noise_shape: Callable[[int], tuple[int, ...]],
+    length: int,
     seed: int,
     temperature: float,
     size: int,
@@ -39,6 +39,7 @@ def forecasts(
         frames: length of a forecast.
         n: how many, at most `MOST`.
         noise_shape: shape of the noise of so many frames, which are its first axis.
+        length: frames made at a time.
         seed: of all noise.
         temperature: factor on it.
         size: forecasts made at a time.
@@ -50,7 +51,6 @@ def forecasts(
     copies = min(n, size)
     together = min(max(1, size // n), len(clips))
     made = np.empty((len(clips), n, frames, *clips.shape[2:]), "uint8")
-    length = min(frames, _FRAMES)
     done = 0
     shape = noise_shape(-(-frames // length) * length)
     for first in range(0, len(clips), together):

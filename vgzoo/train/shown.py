@@ -10,9 +10,9 @@ def clips(model: VideoModel, recipe: dict, count: int = 4) -> np.ndarray:
     """So many clips, uint8 `(count, T, H, W, C)`, always of the same noise.
 
     Of an autoencoder they are clips of the validation split, each before what comes back of it; of
-    a forecaster, the same and forecasts, each behind the context: one true clip to three of them.
+    a mere forecaster, the same and forecasts, each behind the context: one true clip to three of them.
     """
-    if "forecast" in model.tasks:
+    if "forecast" in model.tasks and "generate" not in model.tasks:
         real = recipes.shown(recipe, -(-count // 4), frames=model.frames)
         seen, ahead = real[:, : model.context], model.frames - model.context
         made = np.moveaxis(model.forecast(seen, ahead, n=3), 1, 0)

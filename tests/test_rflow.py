@@ -1,0 +1,273 @@
+"""What a rectified flow alone keeps: lines, masks, classes, looking ahead."""
+
+import numpy as np
+import pytest
+from every import assert_same_clips, build
+from keras import ops
+from tiny import TINY, clip_batch, training_batch
+
+from vgzoo import models, video
+from vgzoo.errors import VgzooError
+from vgzoo.layers import masks
+from vgzoo.samplers import ode
+
+
+def knowing(clip: np.ndarray, **options):
+    """A model that knows the one clip that there is, `(T, H, W, C)` in [-1, 1]."""
+    model = models.build("rflow", **TINY["rflow"], **options)
+
+    def whole(x, time, gap, classes, given, known):
+        return known * given + (1 - known) * ops.broadcast_to(clip[None], ops.shape(x))
+
+    model._whole = whole
+    return model
+
+
+# -- the flow ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8])
+@pytest.mark.parametrize("sampler", ode.SAMPLERS)
+def test_who_knows_the_clip_makes_it(steps, sampler):
+    clip = clip_batch(TINY["rflow"], 1)[0]
+    model = knowing((clip / 127.5 - 1).astype("float32"))
+    model.sampler = sampler
+    assert_same_clips(model.generate(2, steps=steps), np.stack([clip, clip]))
+
+
+def test_the_loss_of_who_knows_the_clip_is_nothing():
+    clip = clip_batch(TINY["rflow"], 1)
+    batch = {"clip": np.repeat(clip, 4, axis=0), "label": np.zeros((4, 2), "int32")}
+    for ahead in (None, (0, 2)):  # along a straight line two steps lead where one does
+        model = knowing((clip[0] / 127.5 - 1).astype("float32"))
+        model.ahead = ahead
+        loss = model.compute_loss({k: ops.convert_to_tensor(v) for k, v in batch.items()})
+        assert float(loss) < 1e-6
+        wrong = knowing((0.9 * (clip[0] / 127.5 - 1)).astype("float32"))
+        wrong.ahead = ahead
+        assert float(wrong.compute_loss(batch)) > 1e-3
+
+
+def test_what_looks_ahead_learns_two_steps_of_its_own():
+    model = build("rflow")
+    rng = np.random.default_rng(0)
+    clip = ops.convert_to_tensor(rng.uniform(-1, 1, (4, 6, 16, 16, 1)).astype("float32"))
+    noise = ops.convert_to_tensor(rng.normal(size=clip.shape).astype("float32"))
+    known, classes = ops.zeros_like(clip), model._counts(None, 4)
+    time = ops.convert_to_tensor(np.full(4, 0.5, "float32"))
+    told = (noise, classes, clip, known)
+    before = model._ahead(ops.convert_to_tensor(0) - 1, time, *told)
+    for found, wanted in zip(before, (time, 0 * time, clip), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    now, gap, target = (np.asarray(x) for x in model._ahead(ops.convert_to_tensor(3), time, *told))
+    assert (gap[:2] > 0).all() and (gap[2:] == 0).all()  # the first half of the batch
+    for i in range(2):
+        parts = round(1 / gap[i])
+        first = np.flatnonzero(
+            np.isclose(ode.shifted(np.arange(parts) / parts, model.shift), now[i], atol=1e-6)
+        )[0]
+        times = ode.shifted((first + np.array([0, 0.5, 1])) / parts, model.shift)
+        begin = x = times[0] * clip[i : i + 1] + (1 - times[0]) * noise[i : i + 1]
+        for at, after in zip(times, times[1:], strict=False):
+            x = x + (after - at) * model._velocity(
+                x, *(ops.full((1,), v, "float32") for v in (at, gap[i] / 2)),
+                classes[:1], clip[:1], known[:1],
+            )  # fmt: skip
+        one = begin + (times[2] - times[0]) * (target[i : i + 1] - begin) / (1 - times[0])
+        np.testing.assert_allclose(one, x, atol=1e-4)
+
+
+def test_every_parameter_learns():
+    model = build("rflow")
+    before = {v.path: v.numpy() for v in model.trainable_variables}
+    model.compile("sgd")
+    model.fit(training_batch("rflow", TINY["rflow"], 8), batch_size=8, verbose=0)
+    same = [v.path for v in model.trainable_variables if np.array_equal(before[v.path], v)]
+    assert not same
+
+
+def test_time_and_gap_are_told_apart():
+    model = build("rflow")
+    none = model._counts(None, 3)
+
+    def style(*pairs):
+        return np.asarray(model._style(*np.array(pairs, "float32").T, none))
+
+    a, b, c = style((0.1, 0), (0.12, 0), (0.1, 0.5))
+    assert np.abs(a - b).max() > 1e-3 and np.abs(a - c).max() > 1e-3
+    fine, finer, none_ = style((0.1, 1 / 64), (0.1, 1 / 200), (0.1, 0))
+    np.testing.assert_allclose(fine, none_, atol=1e-5)
+    np.testing.assert_allclose(finer, none_, atol=1e-5)
+
+
+# -- classes -------------------------------------------------------------------------------
+
+
+def test_classes_have_no_order_and_make_a_difference():
+    model = build("rflow")
+    made = model.generate(2, labels=[[3, 8], [1, 1]])
+    assert_same_clips(model.generate(2, labels=[[8, 3], [1, 1]]), made)
+    assert_same_clips(model.generate(2, labels=[3, 8])[:1], made[:1])
+    other = model.generate(2, labels=[[3, 9], [1, 2]])
+    assert (np.abs(other.astype(int) - made).max(axis=(1, 2, 3, 4)) > 3).all()
+    model.ahead = None
+    plain = build("rflow")
+    plain.ahead, plain.guidance = None, 3.0
+    guided, free = (m.generate(1, labels=[3, 8]) for m in (plain, model))
+    assert np.abs(guided.astype(int) - free).max() > 3
+
+
+def test_classes_that_are_not_asked_for_are_drawn():
+    model = build("rflow")
+    drawn = model.checked_labels(None, 500, 7)
+    assert drawn.shape == (500, 2) and set(drawn.ravel()) == set(range(10))
+    np.testing.assert_array_equal(model.checked_labels(None, 3, 7), drawn[:3])
+    assert_same_clips(model.generate(3, seed=7, labels=drawn[:3]), model.generate(3, seed=7))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([3, 10], "between 0 and 9"),
+        ([-1, 3], "between 0 and 9"),
+        ([3, 4, 5], r"whole numbers \(2, 2\), or \(2,\) for all"),
+        ([[3, 4]], r"whole numbers \(2, 2\)"),
+        ([0.5, 1.0], "float64"),
+    ],
+)
+def test_bad_classes_get_one_line(labels, message):
+    with pytest.raises(VgzooError, match=message) as caught:
+        build("rflow").generate(2, labels=labels)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_class_a_clip_and_none():
+    kwargs = TINY["rflow"] | {"labels": 1, "classes": 4}
+    one = models.build("rflow", **kwargs)
+    assert one.generate(3, labels=[0, 1, 3]).shape == one.generate(3, labels=2).shape
+    one.compile()
+    batch = training_batch("rflow", kwargs)
+    one.fit(batch | {"label": batch["label"][:, 0] % 4}, verbose=0)
+    with pytest.raises(VgzooError, match="knows 1 labels a clip"):
+        models.build("rflow", **kwargs).compute_loss(batch)
+    none = models.build("rflow", **TINY["rflow"] | {"classes": 0})
+    with pytest.raises(VgzooError, match="labels"):
+        none.generate(1, labels=1)
+    none.compile()
+    none.fit(batch["clip"], verbose=0)
+
+
+# -- what is known -------------------------------------------------------------------------
+
+
+def test_masks_are_of_three_kinds():
+    known = np.asarray(masks.draw(2000, 9, 16, 12, share=0.6, seed=1, step=3, salt=0))
+    assert known.shape == (2000, 9, 16, 12, 1) and set(np.unique(known)) == {0, 1}
+    known = known[..., 0].astype(bool)
+    whole = known.reshape(2000, 9, -1)
+    in_time = (whole.all(axis=2) | ~whole.any(axis=2)).all(axis=1)
+    boxes = ~in_time
+    nothing = ~known.any(axis=(1, 2, 3))
+    frames = whole.all(axis=2)
+    first = in_time & ~nothing & (np.diff(frames.astype(int), axis=1) <= 0).all(axis=1)
+    first &= frames.sum(axis=1) > 0
+    rest = in_time & ~nothing & ~first
+    assert abs(nothing.mean() - 0.4) < 0.04
+    for kind in (boxes, first, rest):
+        assert abs(kind.mean() - 0.2) < 0.04
+    assert set(frames[first].sum(axis=1)) == set(range(1, 9))
+    gaps = [np.diff(np.flatnonzero(row)) for row in frames[rest]]
+    assert all(len(set(gap)) <= 1 and set(gap) <= {2, 3, 4} for gap in gaps)
+    for hidden in ~known[boxes]:
+        assert (hidden == hidden[0]).all()  # the same in all frames
+        rows, columns = hidden[0].any(axis=1), hidden[0].any(axis=0)
+        np.testing.assert_array_equal(hidden[0], np.outer(rows, columns))
+        assert 4 <= rows.sum() <= 12 and 3 <= columns.sum() <= 9
+
+
+def test_a_picture_is_known_but_for_a_box_or_not_at_all():
+    known = np.asarray(masks.draw(300, 1, 16, 16, share=0.5, seed=1, step=3, salt=0))
+    share = known.mean(axis=(1, 2, 3, 4))
+    assert abs((share == 0).mean() - 0.5) < 0.1 and share.max() < 1
+    none = np.asarray(masks.draw(300, 5, 16, 16, share=0.0, seed=1, step=3, salt=0))
+    assert not none.any()
+
+
+@pytest.mark.parametrize("length", [1, 4, 6, 13])
+def test_known_pixels_stay_and_missing_ones_do_not_count(length):
+    model = build("rflow")
+    rng = np.random.default_rng(0)
+    clips = rng.integers(0, 256, (3, length, 16, 16, 1), "uint8")
+    mask = np.zeros((length, 16, 16), bool)
+    mask[length // 2 :, 3:9, 2:12] = True
+    made = model.inpaint(clips, mask, seed=2)
+    np.testing.assert_array_equal(made[:, ~mask], clips[:, ~mask])
+    assert np.abs(made[:, mask].astype(int) - clips[:, mask]).mean() > 10
+    hidden = np.where(mask[None, ..., None], 255 - clips, clips)
+    assert_same_clips(model.inpaint(hidden, mask, seed=2), made)
+    assert_same_clips(model.inpaint(clips, mask.astype(int), seed=2, batch_size=2), made)
+    assert_same_clips(model.inpaint(clips[0], mask, seed=2), made[0])
+    assert np.abs(model.inpaint(clips, mask, seed=3).astype(int) - made).max() > 10
+    other = model.inpaint(clips, mask, seed=2, labels=[1, 7], steps=2)
+    assert np.abs(other.astype(int) - made).max() > 3
+
+
+def test_interpolation_keeps_what_came():
+    model = build("rflow")
+    clips = np.random.default_rng(0).integers(0, 256, (2, 5, 16, 16, 1), "uint8")
+    for factor in (2, 3):
+        made = model.interpolate(clips, factor, seed=1)
+        assert made.shape == (2, factor * 4 + 1, 16, 16, 1)
+        np.testing.assert_array_equal(made[:, ::factor], clips)
+        assert np.abs(made[:, 1::factor].astype(int) - clips[:, :-1]).mean() > 3
+    assert_same_clips(model.interpolate(clips[0], 3, seed=1), made[0])
+
+
+def test_a_longer_clip_begins_as_a_shorter_one():
+    model = build("rflow")
+    whole = model.generate(2, frames=11)
+    assert whole.shape[1] == 11
+    assert_same_clips(model.generate(2, frames=6), whole[:, :6])
+    assert_same_clips(model.generate(2, frames=2), whole[:, :2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mask": np.ones((5, 16))}, "a mask of shape"),
+        ({"mask": np.full((16, 16), 0.5)}, "bool, or 0 where to keep"),
+        ({"mask": np.ones((16, 16)), "steps": 0}, "steps must be at least 1"),
+        ({"mask": np.ones((16, 16)), "seed": -1}, "seed must be"),
+        ({"mask": np.ones((16, 16)), "labels": [1, 12]}, "labels must lie between"),
+    ],
+)
+def test_bad_inpainting_gets_one_line(arguments, message):
+    clip = clip_batch(TINY["rflow"], 1)[0]
+    with pytest.raises(VgzooError, match=message) as caught:
+        build("rflow").inpaint(clip, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_interpolation_gets_one_line():
+    clip = clip_batch(TINY["rflow"], 1)[0]
+    with pytest.raises(VgzooError, match="factor must be"):
+        build("rflow").interpolate(clip, 1)
+    with pytest.raises(VgzooError, match="takes 2 or more"):
+        build("rflow").interpolate(clip[:1])
+    with pytest.raises(video.VideoError):
+        build("rflow").interpolate(clip[0])
+    with pytest.raises(VgzooError, match="does not inpaint"):
+        build("svg").inpaint(clip, np.ones((16, 16)))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"height": 12}, "multiples of 8"),
+        ({"context": 6}, "context must be 1 … 5"),
+        ({"sampler": "ddim"}, "sampler must be"),
+    ],
+)
+def test_bad_arguments_get_one_line(kwargs, message):
+    with pytest.raises(VgzooError, match=message):
+        models.build("rflow", **TINY["rflow"] | kwargs)

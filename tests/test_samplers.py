@@ -1,0 +1,60 @@
+"""Steps along a flow, against flows whose end is known."""
+
+import numpy as np
+import pytest
+
+from vgzoo.errors import VgzooError
+from vgzoo.samplers import ode
+
+
+def end(steps: int, sampler: str, shift: float = 1.0) -> tuple[float, list[float]]:
+    """Where dx/dt = cos(3t) · x leads from 1, and the gaps that the velocity was told."""
+    gaps = []
+
+    def velocity(x, time, gap):
+        gaps.append(gap)
+        return np.cos(3 * np.asarray(time)) * x
+
+    x = ode.integrate(velocity, np.ones(1), steps=steps, sampler=sampler, shift=shift)
+    return float(np.asarray(x)[0]), gaps
+
+
+TRUTH = np.exp(np.sin(3) / 3)
+
+
+@pytest.mark.parametrize(("sampler", "order"), [("euler", 1), ("midpoint", 2), ("heun", 2)])
+def test_the_error_falls_with_the_order_of_the_sampler(sampler, order):
+    coarse, fine = (abs(end(steps, sampler)[0] - TRUTH) for steps in (8, 32))
+    assert coarse / fine > 0.7 * 4**order
+    assert order == 2 or coarse / fine < 1.5 * 4
+
+
+@pytest.mark.parametrize("sampler", ode.SAMPLERS)
+@pytest.mark.parametrize("steps", [1, 2, 3, 8])
+def test_steps_are_evaluations(sampler, steps):
+    _, gaps = end(steps, sampler)
+    assert len(gaps) <= steps and len(gaps) >= steps - 1
+    assert len(gaps) == steps or steps % 2 == (sampler == "midpoint")
+
+
+def test_only_euler_says_how_far_it_looks():
+    assert end(4, "euler")[1] == [0.25] * 4
+    assert end(4, "midpoint")[1] == [0.0] * 4
+    assert end(5, "heun")[1] == [0.0] * 5
+
+
+def test_a_shift_puts_more_steps_near_the_noise():
+    shares = np.linspace(0, 1, 9)
+    times = ode.shifted(shares, 3.0)
+    assert times[0] == 0 and times[-1] == 1
+    assert (np.diff(times) > 0).all() and (times[1:-1] < shares[1:-1]).all()
+    # Time t after the shift has 1/3 of the signal-to-noise ratio of time t before.
+    np.testing.assert_allclose(times[4] / (1 - times[4]), 1 / 3)
+    np.testing.assert_array_equal(ode.shifted(shares, 1.0), shares)
+    near, far = (abs(end(64, "midpoint", shift)[0] - TRUTH) for shift in (1.0, 3.0))
+    assert far < 1e-2 and near < 1e-3
+
+
+def test_an_unknown_sampler_gets_one_line():
+    with pytest.raises(VgzooError, match=r"no sampler 'ddim'; there are: euler, midpoint, heun"):
+        end(4, "ddim")

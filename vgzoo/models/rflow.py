@@ -1,0 +1,353 @@
+"""A rectified flow for video: one network that generates, forecasts, interpolates and inpaints.
+
+After Liu et al. 2022, "Flow straight and fast" (arXiv 2209.03003), and Lipman et al. 2022 (arXiv
+2210.02747): a clip and noise are joined by a straight line, a network learns the velocity along it,
+and sampling follows that velocity from noise to a clip. What is made for video here:
+
+- the network is told which pixels are known (a mask), and sees these clean: with none it generates,
+  with the first frames it forecasts, with every second it interpolates, with all but a box it
+  inpaints. Longer clips are made window after window, each with the end of the last one known;
+- it works on patches of pixels, and says what the clip is, from which the velocity follows: clips
+  fill little of the space they lie in, velocities all of it (Li and He 2025, "Back to basics",
+  arXiv 2511.13720);
+- convolutions where pixels are many, attention where they are few (`vgzoo.layers.unet`);
+- classes may be left out, in training for some clips, so that sampling can be guided (Ho and
+  Salimans 2022, arXiv 2207.12598);
+- few steps: in the end it learns to look ahead, two steps at once for a part of each batch, from
+  its own velocities (shortcut models, Frans et al. 2024, arXiv 2410.12557).
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from vgzoo import random
+from vgzoo.errors import VgzooError
+from vgzoo.layers import masks
+from vgzoo.layers.placing import waves
+from vgzoo.layers.unet import VideoUNet
+from vgzoo.models.base import VideoModel, register
+from vgzoo.optimizers import Muon
+from vgzoo.samplers import ode
+
+_FINEST = 5  # 2^5 steps: of these and more each looks no further than its own moment
+_LEAST = 0.05  # time to the clip, by which no less is divided
+
+
+@register
+class RFlow(VideoModel):
+    """A rectified flow; see the head of this file.
+
+    Args:
+        frames, height, width, channels, seed: as for `VideoModel`; sides multiples of
+            `patch * 2 ** len(widths)`.
+        classes: how many there are; 0 for clips without.
+        labels: how many classes a clip has, in any order.
+        patch, widths, blocks, features, heads, depth: of the network, as for `VideoUNet`.
+        context: frames, of those made or seen last, that the next ones go on from.
+        steps: evaluations of the network in a sample, if nothing else is asked for.
+        sampler: "euler", "midpoint" or "heun".
+        guidance: how far samples of a class are pushed away from those of none: 1 for not at all,
+            else each evaluation is of two clips.
+        shift: of the times of the steps, above 1 more of them lie near the noise.
+        moment: mean and deviation of the logit of the times trained on; 0 is noise, 1 the clip.
+        known: share of the clips trained on of which a part is known.
+        unlabelled: share of those whose classes are left out.
+        ahead: `(step, n)`: from that step on, an n-th of each batch learns to look ahead; None for
+            never.
+
+    Example:
+
+    >>> model = RFlow(frames=4, height=16, width=16, widths=(8, 8), blocks=(1, 1), features=16,
+    ...               heads=2, depth=1, patch=2, context=2, steps=2)
+    >>> model.generate(2, labels=[[3, 8], [1, 1]]).shape
+    (2, 4, 16, 16, 1)
+    """
+
+    family = "flow"
+    tasks = ("generate", "forecast", "interpolate", "inpaint")
+    references = (
+        "arXiv:2209.03003",
+        "arXiv:2210.02747",
+        "arXiv:2511.13720",
+        "arXiv:2301.11093",
+        "arXiv:2410.12557",
+    )
+    options = ("labels", "steps")
+    any_length = True
+    logged = ("mse",)
+
+    def __init__(
+        self,
+        *,
+        frames: int = 16,
+        height: int = 64,
+        width: int = 64,
+        channels: int = 1,
+        seed: int = 0,
+        classes: int = 10,
+        labels: int = 2,
+        patch: int = 4,
+        widths: tuple[int, ...] = (64, 128),
+        blocks: tuple[int, ...] = (1, 2),
+        features: int = 256,
+        heads: int = 4,
+        depth: int = 6,
+        context: int = 8,
+        steps: int = 32,
+        sampler: str = "euler",
+        guidance: float = 1.0,
+        shift: float = 3.0,
+        moment: tuple[float, float] = (-1.3, 1.2),
+        known: float = 0.5,
+        unlabelled: float = 0.1,
+        ahead: tuple[int, int] | None = None,
+    ):
+        super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
+        cell = patch * 2 ** len(widths)
+        if height % cell or width % cell:
+            raise VgzooError(f"height and width must be multiples of {cell}, not {height}×{width}")
+        if not 0 < context < max(frames, 2):
+            raise VgzooError(f"context must be 1 … {max(frames - 1, 1)}, not {context}")
+        if sampler not in ode.SAMPLERS:
+            raise VgzooError(f"sampler must be {', '.join(ode.SAMPLERS)}, not {sampler!r}")
+        self.classes, self.labels = classes, labels
+        self.options = ("labels", "steps") if classes else ("steps",)
+        self.patch, self.widths, self.blocks = patch, tuple(widths), tuple(blocks)
+        self.features, self.heads, self.depth = features, heads, depth
+        self.context, self.steps, self.sampler = context, steps, sampler
+        self.guidance, self.shift, self.moment = guidance, shift, tuple(moment)
+        self.known, self.unlabelled = known, unlabelled
+        self.ahead = tuple(ahead) if ahead else None
+        self.network = VideoUNet(
+            channels,
+            patch=patch,
+            widths=self.widths,
+            blocks=self.blocks,
+            features=features,
+            heads=heads,
+            depth=depth,
+            style=features,
+            name="network",
+        )
+        self.time = layers.Dense(features, name="time")
+        self.label = layers.Dense(features, use_bias=False, name="label")
+        self.style = layers.Dense(features, name="style")
+        self._style(ops.zeros((1,)), ops.zeros((1,)), ops.zeros((1, classes + 1)))
+        self.network(
+            keras.KerasTensor((1, frames, height, width, channels + 1)),
+            keras.KerasTensor((1, features)),
+        )
+
+    def get_config(self) -> dict:
+        own = ("classes", "labels", "patch", "features", "heads", "depth", "context", "steps")
+        own += ("sampler", "guidance", "shift", "known", "unlabelled")
+        lists = ("widths", "blocks", "moment")
+        return {
+            **super().get_config(),
+            **{key: getattr(self, key) for key in own},
+            **{key: list(getattr(self, key)) for key in lists},
+            "ahead": self.ahead and list(self.ahead),
+        }
+
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        return Muon(5e-4, beta_2=0.99, use_ema=True, ema_momentum=0.999)
+
+    # -- the network -----------------------------------------------------------------------
+
+    def _style(self, time, gap, classes):
+        """Times, gaps `(B,)` and counts of classes `(B, classes + 1)` → styles `(B, features)`."""
+        level = ops.log((1.01 - time) / (0.01 + time)) / 5  # of noise, about -1 … 1
+        reach = ops.log(ops.maximum(gap, 0.5 ** (_FINEST + 1))) / np.log(2) / (_FINEST + 1) + 1
+        told = self.time(waves(ops.stack([time, level, reach], axis=-1)))
+        return ops.silu(self.style(ops.silu(told + self.label(classes))))
+
+    def _counts(self, labels, rows):
+        """Labels `(B, labels)` → how often each class is there, the last one that of no labels."""
+        if labels is None:
+            return ops.one_hot(ops.full((rows,), self.classes, "int32"), self.classes + 1)
+        return ops.sum(ops.one_hot(labels, self.classes + 1), axis=1)
+
+    def _labels(self, labels):
+        """Labels as data have them → `(B, labels)`."""
+        labels = ops.convert_to_tensor(labels)
+        fits = [self.label_shape] + [(self.labels,)] * (self.labels == 1)
+        if ops.ndim(labels) is not None and tuple(labels.shape[1:]) not in fits:
+            raise VgzooError(
+                f"{self.name} knows {self.labels} labels a clip, not {tuple(labels.shape[1:])}"
+            )
+        return ops.reshape(labels, (-1, self.labels))
+
+    def _whole(self, x, time, gap, classes, clip, known):
+        """What a noisy clip is: `(B, T, H, W, C)`.
+
+        Args:
+            x: the noisy clip.
+            time, gap: `(B,)`.
+            classes: as `_counts` gives them.
+            clip: the clip where it is known, anything elsewhere.
+            known: 1 where it is, `(B, T, H, W, 1)`.
+        """
+        seen = known * clip + (1 - known) * x
+        style = self._style(time, gap, classes)
+        whole = self.network(ops.concatenate([seen, known], axis=-1), style)
+        return known * clip + (1 - known) * ops.cast(whole, "float32")
+
+    def _velocity(self, x, time, gap, *told):
+        away = ops.maximum(1 - time, 1e-3)[:, None, None, None, None]
+        return (self._whole(x, time, gap, *told) - x) / away
+
+    # -- training --------------------------------------------------------------------------
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Mean squared error of the velocity, where the clip is not known."""
+        clip = ops.cast(self.network_clip(x), "float32")
+        rows, (frames, height, width) = ops.shape(clip)[0], clip.shape[1:4]
+        step = self.next_noise_step()
+        noise = random.normal(ops.shape(clip), seed=self.seed, step=step)
+        time = random.normal((rows,), seed=self.seed, step=step, salt=1)
+        time = ops.sigmoid(self.moment[0] + self.moment[1] * time)
+        known = masks.draw(
+            rows, frames, height, width, share=self.known, seed=self.seed, step=step, salt=2
+        )
+        classes = self._counts(None, rows)
+        if self.classes and isinstance(x, dict) and "label" in x:
+            left = random.uniform((rows, 1), seed=self.seed, step=step, salt=3) < self.unlabelled
+            classes = ops.where(left, classes, self._counts(self._labels(x["label"]), rows))
+        gap, target = ops.zeros_like(time), clip
+        if self.ahead:
+            time, gap, target = self._ahead(step, time, noise, classes, clip, known)
+        share = time[:, None, None, None, None]
+        found = self._whole(share * clip + (1 - share) * noise, time, gap, classes, clip, known)
+        error = ops.sum(ops.square(found - target), axis=(1, 2, 3, 4))
+        error = error / (self.channels * ops.maximum(ops.sum(1 - known, axis=(1, 2, 3, 4)), 1.0))
+        self.track(mse=ops.mean(error))
+        return ops.mean(error / ops.square(ops.maximum(1 - time, _LEAST)))
+
+    def _ahead(self, step, time, noise, classes, clip, known):
+        """Times, gaps and targets where a part of the batch learns to look ahead."""
+        begin, every = self.ahead
+        rows = ops.shape(time)[0]
+        count = rows // every
+        drawn = random.uniform((rows, 2), seed=self.seed, step=step, salt=4)[:count]
+        parts = ops.floor(2 ** ops.floor(drawn[:, 0] * (_FINEST + 1)) + 0.5)  # 1, 2, 4 … steps
+        first = ops.floor(drawn[:, 1] * parts)
+        now, middle, after = (ode.shifted((first + i / 2) / parts, self.shift) for i in range(3))
+        told = classes[:count], clip[:count], known[:count]
+
+        def looked():
+            half = 0.5 / parts
+            at, to_middle, to_after = (
+                v[:, None, None, None, None] for v in (now, middle - now, after - middle)
+            )
+            x = at * told[1] + (1 - at) * noise[:count]
+            one = self._guided(x, now, half, *told)
+            two = self._guided(x + to_middle * one, middle, half, *told)
+            mean = (to_middle * one + to_after * two) / (to_middle + to_after)
+            return now, 1 / parts, ops.stop_gradient(x + (1 - at) * mean)
+
+        def plain():
+            return time[:count], ops.zeros_like(now), told[1]
+
+        found = ops.cond(step < begin, plain, looked)
+        rest = time[count:], ops.zeros_like(time[count:]), clip[count:]
+        return (ops.concatenate(pair) for pair in zip(found, rest, strict=True))
+
+    def _guided(self, x, time, gap, classes, clip, known):
+        """The velocity, guided where it does not look ahead: what looks ahead has learned it."""
+        slope = self._velocity(x, time, gap, classes, clip, known)
+        if self.guidance == 1:
+            return slope
+        none = self._counts(None, ops.shape(x)[0])
+        without = self._velocity(x, time, ops.zeros_like(gap), none, clip, known)
+        guide = ops.where(gap < 0.5**_FINEST, self.guidance, 1.0)[:, None, None, None, None]
+        return without + guide * (slope - without)
+
+    # -- sampling --------------------------------------------------------------------------
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        """A window, and as many frames as the following ones add."""
+        more = -(-max(frames - self.frames, 0) // self.pace) * self.pace
+        return (self.frames + more, self.height, self.width, self.channels)
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        return (self.labels,) if self.labels > 1 else ()
+
+    @property
+    def pace(self) -> int:
+        """Frames that a window adds to those known."""
+        return self.frames - self.context
+
+    def fill(self, noise, clip, known, labels=None, steps: int | None = None):
+        """The clips of one window, where they are not known, made of noise.
+
+        Args:
+            noise: `(B, frames, H, W, C)`.
+            clip: of the same shape, in [-1, 1]; what it is where it is not known does not count.
+            known: 1 where it is, `(B, frames, H, W, 1)`.
+            labels: `(B, labels)`, or None.
+            steps: evaluations of the network.
+        """
+        rows = ops.shape(noise)[0]
+        labels = None if labels is None else self._labels(labels)
+        classes = self._counts(labels, rows)
+
+        def velocity(x, time, gap):
+            gap = gap if self.ahead else 0.0
+            told = ops.broadcast_to(time, (rows,)), ops.full((rows,), gap), classes, clip, known
+            guided = labels is not None and gap < 0.5**_FINEST
+            return self._guided(x, *told) if guided else self._velocity(x, *told)
+
+        steps = self.steps if steps is None else steps
+        return ode.integrate(velocity, noise, steps=steps, shift=self.shift, sampler=self.sampler)
+
+    def sample(self, noise, *, labels=None, frames: int, steps: int | None):
+        rows = ops.shape(noise)[0]
+        size = (rows, self.pace, self.height, self.width, self.channels)
+        first = noise[:, : self.frames]
+        clip = self.fill(first, first, ops.zeros_like(first[..., :1]), labels, steps)
+        more = (noise.shape[1] - self.frames) // self.pace
+        if not more:
+            return clip[:, :frames]
+
+        def next_window(i, clips, last):
+            new = ops.slice(noise, (0, self.frames + i * self.pace, 0, 0, 0), size)
+            made = self._next(last, new, labels, steps)
+            begin = (0, self.frames + i * self.pace, 0, 0, 0)
+            return i + 1, ops.slice_update(clips, begin, made), self._last(last, made)
+
+        clips = ops.concatenate([clip, ops.zeros_like(noise[:, self.frames :])], axis=1)
+        _, clips, _ = ops.while_loop(
+            lambda i, *_: i < more,
+            next_window,
+            (0, clips, clip[:, -self.context :]),
+            maximum_iterations=more,
+        )
+        return clips[:, :frames]
+
+    def _next(self, last, noise, labels=None, steps: int | None = None):
+        """The frames after the last ones, `(B, context, ·)`, as many as there is noise for."""
+        clip = ops.concatenate([last, noise], axis=1)
+        known = ops.concatenate(
+            [ops.ones_like(last[..., :1]), ops.zeros_like(noise[..., :1])], axis=1
+        )
+        return self.fill(clip, clip, known, labels, steps)[:, self.context :]
+
+    def _last(self, last, made):
+        return ops.concatenate([last, made], axis=1)[:, -self.context :]
+
+    # -- forecasts -------------------------------------------------------------------------
+
+    def forecast_noise_shape(self, frames: int) -> tuple[int, ...]:
+        return (frames, self.height, self.width, self.channels)
+
+    def initial_state(self, context, copies: int = 1):
+        return ops.repeat(ops.cast(context, "float32"), copies, axis=0)
+
+    def rollout(self, state, noise):
+        made = self._next(state, noise)
+        return made, self._last(state, made)
+
+
+MODEL = RFlow
