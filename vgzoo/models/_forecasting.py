@@ -22,6 +22,12 @@ class Forecasting:
     frames it must have seen.
     """
 
+    pace: ClassVar[int | None] = None  # frames made at a time, where that cannot be chosen
+
+    def forecast_noise_shape(self, frames: int) -> tuple[int, ...]:
+        """Shape of the noise of one forecast, frames first."""
+        return self.noise_shape(frames)
+
     def initial_state(self, context, copies: int = 1):
         """What is known after a context `(B, context, H, W, C)` in [-1, 1], so often for each."""
         raise self._does_not("forecast")

@@ -10,7 +10,7 @@ def clips(model: VideoModel, recipe: dict, count: int = 4) -> np.ndarray:
     """So many clips, uint8 `(count, T, H, W, C)`, always of the same noise.
 
     Of an autoencoder they are clips of the validation split, each before what comes back of it; of
-    a mere forecaster, the same and forecasts, each behind the context: one true clip to three of them.
+    what only forecasts, the same and forecasts, each behind the context: one true clip to three.
     """
     if "forecast" in model.tasks and "generate" not in model.tasks:
         real = recipes.shown(recipe, -(-count // 4), frames=model.frames)
