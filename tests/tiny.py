@@ -18,6 +18,15 @@ TINY = {
         "waves": 4,
         "penalty_stride": 2,
     },
+    "mocogan": {
+        "frames": 10,
+        "height": 16,
+        "width": 16,
+        "widths": [8, 6],
+        "discriminator_widths": [6, 6],
+        "content": 5,
+        "motion": 3,
+    },
     "causalvae": {
         "frames": 6,
         "height": 16,
@@ -181,7 +190,8 @@ def scramble(model, seed: int = 0, scale: float = 0.3) -> None:
         deviation = 1 / np.sqrt(fan_in) if len(variable.shape) > 1 else scale
         if variable.name == "logits":  # of a flow's levels: as different as in pictures
             deviation = scale / 30
-        variable.assign(rng.normal(0, deviation, variable.shape))
+        centre = variable.name == "gamma"
+        variable.assign(rng.normal(centre, deviation, variable.shape))
 
 
 def openstl(bank, *, seed: int, count: int, frames: int, digits: int = 2) -> dict[str, np.ndarray]:

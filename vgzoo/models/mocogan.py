@@ -1,0 +1,241 @@
+"""MoCoGAN, the classical baseline among GANs for video.
+
+After Tulyakov et al. 2018, "MoCoGAN: decomposing motion and content for video generation" (arXiv
+1707.04993): a content latent is one for all frames, a recurrent network turns noise into a motion
+latent for each, and a DCGAN (Radford et al. 2015, arXiv 1511.06434) draws every frame from both.
+One discriminator judges single frames, another the clip, with convolutions over space and time.
+The losses, the widths and the normalisation are the paper's; it also adds noise to what the
+discriminators see and tells classes apart, which is left out here.
+"""
+
+import math
+
+import keras
+from keras import layers, ops
+
+from vgzoo import random
+from vgzoo.errors import VgzooError
+from vgzoo.models.base import VideoModel, register
+
+_SIDE = 4  # of what the generator begins with and an image's discriminator ends with
+_KERNEL = 4  # of every convolution, in space and time
+
+
+def _normal() -> keras.initializers.Initializer:
+    return keras.initializers.RandomNormal(stddev=0.02)  # DCGAN's
+
+
+@keras.saving.register_keras_serializable("vgzoo")
+class Generator(keras.Model):
+    """Latents `(B, content + motion · (1 + T))` → clip `(B, T, H, W, C)` in [-1, 1]."""
+
+    def __init__(self, *, widths, channels, content, motion):
+        super().__init__(name="generator")
+        self.content, self.motion = content, motion
+        self.cell = layers.GRUCell(motion, name="motion")
+        self.enter = layers.Dense(_SIDE**2 * widths[0], use_bias=False, name="enter")
+        self.first = layers.BatchNormalization(name="norm_0")
+        self.base = (_SIDE, _SIDE, widths[0])
+        self.steps = []
+        for i, width in enumerate(widths[1:], 1):
+            self.steps.append(_up(width, f"up_{i}"))
+            self.steps.append(layers.BatchNormalization(name=f"norm_{i}"))
+            self.steps.append(layers.ReLU(name=f"relu_{i}"))
+        self.pixels = _up(channels, "pixels")
+
+    def call(self, latents, training=False):
+        frames = (latents.shape[1] - self.content) // self.motion - 1
+        content, state, *noise = ops.split(
+            latents, [self.content + i * self.motion for i in range(frames + 1)], axis=1
+        )
+        found = []
+        for step in noise:
+            state = self.cell(step, [state])[0]
+            found.append(ops.concatenate([content, state], axis=1))
+        x = self.enter(ops.reshape(ops.stack(found, axis=1), (-1, self.content + self.motion)))
+        x = ops.relu(self.first(ops.reshape(x, (-1, *self.base)), training=training))
+        for step in self.steps:
+            norm = isinstance(step, layers.BatchNormalization)
+            x = step(x, training=training) if norm else step(x)
+        x = ops.tanh(self.pixels(x))
+        return ops.reshape(x, (-1, frames, *x.shape[1:]))
+
+
+class Judge(layers.Layer):
+    """Pictures or clips → scores of their parts, `(B, parts)`: a DCGAN's discriminator, in patches.
+
+    Args:
+        widths: channels of its layers; each halves the sides.
+        time: whether it sees clips `(B, T, H, W, C)`; of T frames it takes 3 in each layer.
+    """
+
+    def __init__(self, widths: tuple[int, ...], time: bool, **kwargs):
+        super().__init__(**kwargs)
+        kind = layers.Conv3D if time else layers.Conv2D
+        stride = (1, 2, 2) if time else 2
+        self.pad = ((0, 0), *[(0, 0)] * time, (1, 1), (1, 1), (0, 0))
+        self.convolutions = [
+            kind(
+                width,
+                _KERNEL,
+                stride,
+                use_bias=not 0 < i < len(widths),
+                kernel_initializer=_normal(),
+                name=f"conv_{i}",
+            )
+            for i, width in enumerate((*widths, 1))
+        ]
+        self.norms = [layers.BatchNormalization(name=f"norm_{i}") for i in range(1, len(widths))]
+
+    def call(self, x, training=False):
+        for i, convolution in enumerate(self.convolutions):
+            if i:
+                x = ops.leaky_relu(x, negative_slope=0.2)
+            x = convolution(ops.pad(x, self.pad))
+            if 0 < i <= len(self.norms):
+                x = self.norms[i - 1](x, training=training)
+        return ops.cast(ops.reshape(x, (-1, math.prod(x.shape[1:]))), "float32")
+
+
+@keras.saving.register_keras_serializable("vgzoo")
+class Discriminator(keras.Model):
+    """Clip `(B, T, H, W, C)` in [-1, 1] → scores: of the clip's parts, then of its frames'."""
+
+    def __init__(self, *, widths, frames, side):
+        super().__init__(name="discriminator")
+        halvings = len(widths) + 1
+        self.parts = (frames - (_KERNEL - 1) * halvings) * (side // 2**halvings) ** 2  # of a clip
+        self.video = Judge(widths, True, name="video")
+        self.image = Judge(widths, False, name="image")
+
+    def call(self, clip, frame=None, training=False):
+        """Scores `(B, parts)`; of frames only those of one, if its number is given."""
+        size = clip.shape[2:]
+        clip = ops.cast(clip, self.compute_dtype)
+        seen = clip if frame is None else ops.take(clip, ops.reshape(frame, (1,)), axis=1)
+        alone = self.image(ops.reshape(seen, (-1, *size)), training=training)
+        alone = ops.reshape(alone, (-1, seen.shape[1] * alone.shape[1]))
+        return ops.concatenate([self.video(clip, training=training), alone], axis=1)
+
+
+@register
+class MoCoGAN(VideoModel):
+    """A GAN of content and motion; see the head of this file.
+
+    Args:
+        frames, height, width, channels, seed: as for `VideoModel`; frames are square.
+        widths: channels of the generator at 4×4, 8×8, … up to half the frame's side.
+        discriminator_widths: channels of both discriminators at half the side, a quarter, …
+        content, motion: lengths of the latents.
+
+    Example:
+
+    >>> model = MoCoGAN(frames=8, height=16, width=16, widths=(8, 8), discriminator_widths=(8,))
+    >>> model.generate(2, seed=0).shape
+    (2, 8, 16, 16, 1)
+    """
+
+    family = "gan"
+    tasks = ("generate",)
+    references = ("arXiv:1707.04993", "arXiv:1511.06434")
+    logged = ("generator_loss", "discriminator_loss", "margin")
+
+    def __init__(
+        self,
+        *,
+        frames: int = 16,
+        height: int = 64,
+        width: int = 64,
+        channels: int = 1,
+        seed: int = 0,
+        widths: tuple[int, ...] = (512, 256, 128, 64),
+        discriminator_widths: tuple[int, ...] = (64, 128, 256),
+        content: int = 50,
+        motion: int = 10,
+    ):
+        super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
+        side = _SIDE * 2 ** len(widths)
+        if not height == width == side:
+            raise VgzooError(
+                f"{len(widths)} widths draw square frames of {side} pixels a side, not "
+                f"{height}×{width}"
+            )
+        layers_ = len(discriminator_widths) + 1
+        if frames <= (_KERNEL - 1) * layers_:
+            raise VgzooError(
+                f"{len(discriminator_widths)} discriminator_widths judge clips of more than "
+                f"{(_KERNEL - 1) * layers_} frames, not {frames}"
+            )
+        self.widths, self.discriminator_widths = tuple(widths), tuple(discriminator_widths)
+        self.content, self.motion = content, motion
+        self.generator = Generator(
+            widths=self.widths, channels=channels, content=content, motion=motion
+        )
+        self.discriminator = Discriminator(
+            widths=self.discriminator_widths, frames=frames, side=side
+        )
+        self.generator(keras.KerasTensor((1, *self.noise_shape(frames))))
+        self.discriminator(keras.KerasTensor((1, frames, height, width, channels)))
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "widths": list(self.widths),
+            "discriminator_widths": list(self.discriminator_widths),
+            "content": self.content,
+            "motion": self.motion,
+        }
+
+    def tensor_groups(self) -> dict[str, list[keras.Variable]]:
+        return {"model": self.generator.weights, "discriminator": self.discriminator.weights}
+
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        return keras.optimizers.Adam(
+            2e-4, beta_1=0.5, beta_2=0.999, use_ema=True, ema_momentum=0.999
+        )
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        return (self.content + self.motion * (1 + frames),)
+
+    def sample(self, noise, *, labels=None, frames: int, steps: int | None):
+        return self.generator(noise)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Both sides of the game in one scalar, each blind to the other's parameters."""
+        real = self.network_clip(x)
+        step = self.next_noise_step()
+        size = (ops.shape(real)[0], *self.noise_shape(self.frames))
+        noise = random.normal(size, seed=self.seed, step=step)
+        frame = random.uniform((), seed=self.seed, step=step, salt=1) * self.frames
+        frame = ops.cast(frame, "int32")
+        fake = self.generator(noise, training=training)
+        real_scores = self.discriminator(real, frame, training=training)
+        fake_scores = self.discriminator(ops.stop_gradient(fake), frame, training=training)
+        # The generator plays against a frozen copy: gradients reach the clip, not the judge.
+        judged, _ = self.discriminator.stateless_call(
+            [ops.stop_gradient(v.value) for v in self.discriminator.trainable_variables],
+            [v.value for v in self.discriminator.non_trainable_variables],
+            fake,
+            frame,
+            training=training,
+        )
+        d_loss = self._mean(ops.softplus(-real_scores) + ops.softplus(fake_scores))
+        g_loss = self._mean(ops.softplus(-judged))
+        margin = ops.mean(real_scores - fake_scores)
+        self.track(generator_loss=g_loss, discriminator_loss=d_loss, margin=margin)
+        return g_loss + d_loss
+
+    def _mean(self, losses):
+        """Of the clips' parts and of the frames' parts, which count as much."""
+        of_clips, of_frames = ops.split(losses, [self.discriminator.parts], axis=1)
+        return ops.mean(of_clips) + ops.mean(of_frames)
+
+
+def _up(width: int, name: str) -> layers.Layer:
+    """Twice the side."""
+    return layers.Conv2DTranspose(
+        width, _KERNEL, 2, padding="same", use_bias=False, kernel_initializer=_normal(), name=name
+    )
+
+
+MODEL = MoCoGAN
