@@ -16,7 +16,8 @@ from vgzoo import _quiet, cli, hub, models, registry, video
 
 SIZES = dict(frames=4, height=16, width=16, widths=[8, 8], discriminator_widths=[8, 8])
 COMMAND = [sys.executable, "-m", "vgzoo.cli"]
-VERBS = ("list", "info", "generate", "edit", "train", "evaluate", "push", "bench")
+VERBS = ("list", "info", "generate", "forecast", "interpolate", "inpaint", "edit", "train")
+VERBS += ("evaluate", "push", "bench")
 
 
 @pytest.fixture(scope="module")

@@ -5,26 +5,13 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from vgzoo.errors import VgzooError
 
-
-def own_fps(folder: Path) -> float:
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))["clip"]["fps"]
-
-
-def write_clips(
-    out: Path, clips, fps: float, seconds: float, as_json: bool, about: dict[str, object]
-) -> None:
-    """Clips into a file, and word of it."""
-    from vgzoo import video
-
-    video.write(out, clips, fps=fps)
-    if as_json:
-        report = about | {"out": str(out), "shape": clips.shape, "fps": fps}
-        return print_json(report | {"seconds": round(seconds, 3)})
-    count, length, height, width, _ = clips.shape
-    print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def check_out(out: Path, fps: float | None) -> None:

@@ -134,6 +134,10 @@ def _usage(config: dict, source: str) -> str:
             "(B, T, H, W, C)",
             f'vgzoo.write("more.gif", more[0], fps={config["clip"]["fps"]})',
         ]
+    if "interpolate" in config["tasks"]:
+        lines.append("smooth = model.interpolate(clips, 2)  # a new frame between each two")
+    if "inpaint" in config["tasks"]:
+        lines.append("whole = model.inpaint(clips, mask)  # bool (H, W): where to make anew")
     return "## Use\n\n" + "\n".join(["```python", *lines, "```"])
 
 

@@ -13,17 +13,8 @@ from typing import Annotated
 
 import typer
 
-from vgzoo import _quiet, registry
-from vgzoo._console import (
-    check_out,
-    fail,
-    own_fps,
-    print_json,
-    progress,
-    tell,
-    whole_numbers,
-    write_clips,
-)
+from vgzoo import _making, _quiet, registry
+from vgzoo._console import Json, fail, print_json, progress, tell, whole_numbers
 from vgzoo.errors import VgzooError
 
 app = typer.Typer(
@@ -38,18 +29,6 @@ _UsageError = typer.BadParameter.__base__
 
 _FIELDS = ("name", "family", "tasks", "dataset", "clip", "params", "size_bytes")
 _FIELDS += ("license", "metrics", "source")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Name = Annotated[
-    str, typer.Argument(help="A bundled model, a folder, or hf://owner/name[@revision].")
-]
-Seed = Annotated[int, typer.Option(help="Which clips.")]
-Out = Annotated[
-    Path, typer.Option(help="Where to: .mp4, .webm, .gif, .webp, or .png for a film strip.")
-]
-Temperature = Annotated[float, typer.Option(help="Below 1: more typical, less varied clips.")]
-BatchSize = Annotated[int | None, typer.Option(help="Clips at a time.")]
-Fps = Annotated[float | None, typer.Option(help="Frames per second; the model's own if left out.")]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,97 +71,8 @@ def info(
     tell(entry, as_json, "fields")
 
 
-@app.command(epilog="Example: vgzoo generate r3gan-mnist -n 16 --seed 0 --out digits.gif")
-def generate(
-    name: Name,
-    n: Annotated[int, typer.Option("-n", help="How many clips.")] = 1,
-    seed: Seed = 0,
-    out: Out = Path("clips.gif"),
-    frames: Annotated[int | None, typer.Option(help="Length of the clips.")] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="One class for all clips, or one for each: 3,1,4.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Network evaluations, for models that sample in steps.")
-    ] = None,
-    temperature: Temperature = 1.0,
-    batch_size: BatchSize = None,
-    fps: Fps = None,
-    as_json: Json = False,
-) -> None:
-    """Make clips and write them to a file."""
-    classes = whole_numbers(labels, "--labels")
-    if classes is not None and len(classes) not in (1, n):
-        raise VgzooError(f"--labels has {len(classes)} classes for {n} clips; give 1 or {n}")
-    # What can be wrong is found before the backend starts, which takes seconds.
-    check_out(out, fps)
-    from vgzoo import hub
-
-    fps = own_fps(hub.resolve(name)) if fps is None else fps
-    _quiet.start_backend()
-    model = hub.load(name, local_files_only=True)
-    start = time.perf_counter()
-    with progress():
-        clips = model.generate(
-            n,
-            seed=seed,
-            labels=classes[0] if classes and len(classes) == 1 else classes,
-            frames=frames,
-            steps=steps,
-            temperature=temperature,
-            batch_size=batch_size,
-            verbose=1,
-        )
-    seconds = time.perf_counter() - start
-    write_clips(out, clips, fps, seconds, as_json, {"name": name, "n": n, "seed": seed})
-
-
-@app.command(epilog="Example: vgzoo forecast svg-mnist seen.gif --frames 20 -n 4 --out more.gif")
-def forecast(
-    name: Name,
-    source: Annotated[Path, typer.Argument(help="A video of the model's size; its end counts.")],
-    frames: Annotated[int | None, typer.Option(help="How many to add.")] = None,
-    n: Annotated[int, typer.Option("-n", help="How many forecasts.")] = 1,
-    seed: Seed = 0,
-    out: Out = Path("forecast.gif"),
-    context: Annotated[
-        bool, typer.Option("--context", help="Begin with the frames that it goes on from.")
-    ] = False,
-    temperature: Temperature = 1.0,
-    batch_size: BatchSize = None,
-    fps: Fps = None,
-    as_json: Json = False,
-) -> None:
-    """Go on with a clip, in as many ways as wanted."""
-    if not source.is_file():
-        raise VgzooError(f"no such file: {source}")
-    check_out(out, fps)
-    from vgzoo import hub, video
-
-    fps = own_fps(hub.resolve(name)) if fps is None else fps
-    seen = video.read(source)
-    _quiet.start_backend()
-    import numpy as np
-
-    model = hub.load(name, local_files_only=True)
-    seen = video.with_channels(seen, model.channels)
-    start = time.perf_counter()
-    with progress():
-        clips = model.forecast(
-            seen,
-            frames,
-            n=n,
-            seed=seed,
-            temperature=temperature,
-            batch_size=batch_size,
-            verbose=1,
-        )
-    seconds = time.perf_counter() - start
-    if context:
-        seen = seen[-model.context :]
-        clips = np.concatenate([np.broadcast_to(seen, (n, *seen.shape)), clips], axis=1)
-    about = {"name": name, "source": str(source), "n": n, "seed": seed}
-    write_clips(out, clips, fps, seconds, as_json, about)
+for _verb in (_making.generate, _making.forecast, _making.interpolate, _making.inpaint):
+    app.command(epilog=_making.EXAMPLES[_verb.__name__])(_verb)
 
 
 @app.command(epilog="Example: vgzoo edit in.mp4 out.mp4 --do 'exposure=0.3 lut=film.cube'")

@@ -214,6 +214,8 @@ class VideoModel(Forecasting, Filling, keras.Model):
         for name, value in (("labels", labels), ("steps", steps)):
             if value is not None and name not in self.options:
                 raise VgzooError(f"{self.name} has no use for {name}: call generate() without")
+        if steps is not None and (not isinstance(steps, int | np.integer) or steps < 1):
+            raise VgzooError(f"steps must be at least 1, not {steps}")
         size = min(batch_size, n)
         if "labels" in self.options:
             labels = self.checked_labels(labels, n, seed)

@@ -1,0 +1,109 @@
+"""The mathematics of mocogan: who learns from which loss, and what its latents can do."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from every import build
+from tiny import TINY, clip_batch
+
+from vgzoo import models, random
+from vgzoo.errors import VgzooError
+
+FRAMES = TINY["mocogan"]["frames"]
+
+
+def latents(model, count: int = 3, seed: int = 0) -> np.ndarray:
+    return random.normal_rows(seed, 0, count, model.noise_shape(FRAMES))
+
+
+def test_each_player_learns_from_its_own_loss_alone(monkeypatch):
+    model = build("mocogan")
+    monkeypatch.setattr(model, "next_noise_step", lambda: 0)
+    batch = clip_batch(TINY["mocogan"], 4)
+    generator = model.generator.trainable_variables
+    discriminator = model.discriminator.trainable_variables
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(batch)
+    together = tape.gradient(loss, generator + discriminator)
+
+    real = tf.constant(batch / 127.5 - 1, "float32")
+    noise = random.normal((4, *model.noise_shape(FRAMES)), seed=model.seed, step=0)
+    frame = int(random.uniform((), seed=model.seed, step=0, salt=1) * FRAMES)
+
+    def entropy(target: float, clip) -> tf.Tensor:
+        """Binary cross-entropy: of the clip's parts, and of those of one frame alone."""
+        of_clip = model.discriminator.video(clip, training=True)
+        alone = model.discriminator.image(clip[:, frame], training=True)
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        return sum(loss(tf.fill(tf.shape(s), target), s) for s in (of_clip, alone))
+
+    with tf.GradientTape() as tape:
+        g_loss = entropy(1.0, model.generator(noise, training=True))
+    g_alone = tape.gradient(g_loss, generator)
+    fake = tf.constant(model.generator(noise, training=True).numpy())
+    with tf.GradientTape() as tape:
+        d_loss = entropy(1.0, real) + entropy(0.0, fake)
+    d_alone = tape.gradient(d_loss, discriminator)
+
+    np.testing.assert_allclose(loss, g_loss + d_loss, rtol=1e-4)
+    for variable, got, wanted in zip(
+        generator + discriminator, together, g_alone + d_alone, strict=True
+    ):
+        size = np.abs(wanted).max()
+        np.testing.assert_allclose(
+            got, wanted, rtol=1e-3, atol=1e-3 * size + 1e-6, err_msg=variable.path
+        )
+
+
+def test_what_comes_later_makes_no_difference_to_what_came_before():
+    model = build("mocogan")
+    noise = latents(model)
+    changed = noise.copy()
+    changed[:, -2 * model.motion :] += 1  # the noise of the last two frames
+    clip, other = model.generator(noise), model.generator(changed)
+    np.testing.assert_allclose(other[:, :-2], clip[:, :-2], atol=1e-5)
+    assert np.abs(other[:, -2:] - clip[:, -2:]).max() > 1e-2
+    shorter = model.generator(noise[:, : -2 * model.motion])
+    np.testing.assert_allclose(shorter, clip[:, :-2], atol=1e-5)
+
+
+def test_the_content_latent_is_one_for_all_frames():
+    model = build("mocogan")
+    noise = latents(model)
+    changed = noise.copy()
+    changed[:, : model.content] *= -1
+    difference = np.abs(model.generator(changed) - model.generator(noise)).max(axis=(2, 3, 4))
+    assert (difference > 1e-2).all()
+    # Without noise and with a state that rests, nothing moves.
+    model.generator.cell.set_weights([0 * w for w in model.generator.cell.get_weights()])
+    still = noise.copy()
+    still[:, model.content :] = 0
+    clip = np.asarray(model.generator(still))
+    np.testing.assert_allclose(clip, np.repeat(clip[:, :1], FRAMES, axis=1), atol=1e-5)
+
+
+def test_scores_are_of_the_clips_parts_and_of_the_frames_parts():
+    model = build("mocogan")
+    clip = clip_batch(TINY["mocogan"], 3) / 127.5 - 1
+    each, one = model.discriminator(clip), model.discriminator(clip, frame=4)
+    parts = model.discriminator.parts
+    assert each.dtype == one.dtype == "float32"
+    assert parts == (FRAMES - 9) * 2 * 2
+    assert each.shape == (3, parts + 4 * FRAMES) and one.shape == (3, parts + 4)
+    np.testing.assert_allclose(one[:, :parts], each[:, :parts], rtol=1e-5)
+    np.testing.assert_allclose(
+        one[:, parts:], each[:, parts + 4 * 4 : parts + 5 * 4], rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"height": 32}, "draw square frames of 16 pixels a side, not 32×16"),
+        ({"frames": 9}, "judge clips of more than 9 frames, not 9"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(VgzooError, match=message):
+        models.build("mocogan", **TINY["mocogan"] | changes)

@@ -1,0 +1,250 @@
+"""The commands that make clips: generate, forecast, interpolate, inpaint."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vgzoo import _quiet
+from vgzoo._console import Json, check_out, print_json, progress, whole_numbers
+from vgzoo.errors import VgzooError
+
+EXAMPLES = {
+    "generate": "Example: vgzoo generate r3gan-mnist -n 16 --seed 0 --out digits.gif",
+    "forecast": "Example: vgzoo forecast svg-mnist seen.gif --frames 20 -n 4 --out more.gif",
+    "interpolate": "Example: vgzoo interpolate rflow-mnist slow.gif --factor 2 --out smooth.gif",
+    "inpaint": "Example: vgzoo inpaint rflow-mnist in.gif --mask hole.png --out whole.gif",
+}
+
+Name = Annotated[
+    str, typer.Argument(help="A bundled model, a folder, or hf://owner/name[@revision].")
+]
+Source = Annotated[Path, typer.Argument(help="A video of the model's size.")]
+Seed = Annotated[int, typer.Option(help="Which clips.")]
+Labels = Annotated[
+    str | None,
+    typer.Option(help="Classes for all clips, or for each: 3,1,4; of two a clip: 3+8,1+1."),
+]
+Steps = Annotated[
+    int | None, typer.Option(help="Network evaluations, for models that sample in steps.")
+]
+Out = Annotated[
+    Path, typer.Option(help="Where to: .mp4, .webm, .gif, .webp, or .png for a film strip.")
+]
+Temperature = Annotated[float, typer.Option(help="Below 1: more typical, less varied clips.")]
+BatchSize = Annotated[int | None, typer.Option(help="Clips at a time.")]
+Fps = Annotated[float | None, typer.Option(help="Frames per second; the model's own if left out.")]
+
+
+def generate(
+    name: Name,
+    n: Annotated[int, typer.Option("-n", help="How many clips.")] = 1,
+    seed: Seed = 0,
+    out: Out = Path("clips.gif"),
+    frames: Annotated[int | None, typer.Option(help="Length of the clips.")] = None,
+    labels: Labels = None,
+    steps: Steps = None,
+    temperature: Temperature = 1.0,
+    batch_size: BatchSize = None,
+    fps: Fps = None,
+    as_json: Json = False,
+) -> None:
+    """Make clips and write them to a file."""
+    classes = _classes(labels)
+    if classes is not None and len(classes) not in (1, n):
+        raise VgzooError(f"--labels has {len(classes)} classes for {n} clips; give 1 or {n}")
+
+    def make(model):
+        return model.generate(
+            n,
+            seed=seed,
+            labels=_of_model(classes, model),
+            frames=frames,
+            steps=steps,
+            temperature=temperature,
+            batch_size=batch_size,
+            verbose=1,
+        )
+
+    _make(name, make, out, fps, as_json, {"n": n, "seed": seed})
+
+
+def forecast(
+    name: Name,
+    source: Annotated[Path, typer.Argument(help="A video of the model's size; its end counts.")],
+    frames: Annotated[int | None, typer.Option(help="How many to add.")] = None,
+    n: Annotated[int, typer.Option("-n", help="How many forecasts.")] = 1,
+    seed: Seed = 0,
+    out: Out = Path("forecast.gif"),
+    context: Annotated[
+        bool, typer.Option("--context", help="Begin with the frames that it goes on from.")
+    ] = False,
+    temperature: Temperature = 1.0,
+    batch_size: BatchSize = None,
+    fps: Fps = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a clip, in as many ways as wanted."""
+    seen = _read(source)
+
+    def make(model):
+        import numpy as np
+
+        clip = _seen(seen, model)
+        clips = model.forecast(
+            clip,
+            frames,
+            n=n,
+            seed=seed,
+            temperature=temperature,
+            batch_size=batch_size,
+            verbose=1,
+        )
+        if not context:
+            return clips
+        clip = clip[-model.context :]
+        return np.concatenate([np.broadcast_to(clip, (n, *clip.shape)), clips], axis=1)
+
+    _make(name, make, out, fps, as_json, {"source": str(source), "n": n, "seed": seed})
+
+
+def interpolate(
+    name: Name,
+    source: Source,
+    factor: Annotated[int, typer.Option(help="Frames for each that came.")] = 2,
+    seed: Seed = 0,
+    out: Out = Path("interpolated.gif"),
+    labels: Labels = None,
+    steps: Steps = None,
+    temperature: Temperature = 1.0,
+    fps: Fps = None,
+    as_json: Json = False,
+) -> None:
+    """Put new frames between those of a clip."""
+    seen, classes = _read(source), _classes(labels)
+
+    def make(model):
+        return model.interpolate(
+            _seen(seen, model)[None],
+            factor,
+            labels=_of_model(classes, model),
+            seed=seed,
+            steps=steps,
+            temperature=temperature,
+            verbose=1,
+        )
+
+    about = {"source": str(source), "factor": factor, "seed": seed}
+    _make(name, make, out, fps, as_json, about)
+
+
+def inpaint(
+    name: Name,
+    source: Source,
+    mask: Annotated[
+        Path, typer.Option(help="A picture, or a video as long: white where to make anew.")
+    ],
+    seed: Seed = 0,
+    out: Out = Path("inpainted.gif"),
+    labels: Labels = None,
+    steps: Steps = None,
+    temperature: Temperature = 1.0,
+    fps: Fps = None,
+    as_json: Json = False,
+) -> None:
+    """Make a part of a clip anew, to go with the rest."""
+    seen, classes, hole = _read(source), _classes(labels), _read_mask(mask)
+
+    def make(model):
+        return model.inpaint(
+            _seen(seen, model)[None],
+            hole if hole.ndim == 2 else hole[None],
+            labels=_of_model(classes, model),
+            seed=seed,
+            steps=steps,
+            temperature=temperature,
+            verbose=1,
+        )
+
+    about = {"source": str(source), "mask": str(mask), "seed": seed}
+    _make(name, make, out, fps, as_json, about)
+
+
+def _make(name: str, make: Callable, out: Path, fps: float | None, as_json: bool, about: dict):
+    """Loads a model, has it make clips, writes them, and tells of it."""
+    # What can be wrong is found before the backend starts, which takes seconds.
+    check_out(out, fps)
+    from vgzoo import hub, video
+
+    folder = hub.resolve(name)
+    if fps is None:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        fps = config["clip"]["fps"]
+    _quiet.start_backend()
+    model = hub.load(name, local_files_only=True)
+    start = time.perf_counter()
+    with progress():
+        clips = make(model)
+    seconds = time.perf_counter() - start
+    video.write(out, clips, fps=fps)
+    if as_json:
+        report = {"name": name, **about, "out": str(out), "shape": clips.shape, "fps": fps}
+        return print_json(report | {"seconds": round(seconds, 3)})
+    count, length, height, width, _ = clips.shape
+    print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
+
+
+def _read(source: Path):
+    if not source.is_file():
+        raise VgzooError(f"no such file: {source}")
+    from vgzoo import video
+
+    return video.read(source)
+
+
+def _read_mask(path: Path):
+    """A picture or a video as bool `(H, W)` or `(T, H, W)`, true where it is rather white."""
+    from vgzoo import video
+
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".bmp"):
+        return video.with_channels(_read(path), 1)[..., 0] > 127
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("L")) > 127
+    except FileNotFoundError:
+        raise VgzooError(f"no such file: {path}") from None
+    except UnidentifiedImageError as error:
+        raise VgzooError(f"{path} is no picture that can be read") from error
+
+
+def _seen(clip, model):
+    from vgzoo import video
+
+    return video.with_channels(clip, model.channels)
+
+
+def _classes(text: str | None) -> list[list[int]] | None:
+    """Classes of each clip: "3,1" are two clips of one class, "3+8" is one of two."""
+    if text is None:
+        return None
+    return [whole_numbers(part.replace("+", ","), "--labels") for part in text.split(",")]
+
+
+def _of_model(classes: list[list[int]] | None, model):
+    """Classes as the model takes them."""
+    if classes is None or not model.classes:
+        return classes
+    wanted = model.label_shape[0] if model.label_shape else 1
+    if any(len(each) != wanted for each in classes):
+        raise VgzooError(
+            f"--labels: {model.name} knows {wanted} classes a clip, as in "
+            f"{'+'.join('38142'[:wanted])}"
+        )
+    classes = classes if model.label_shape else [each[0] for each in classes]
+    return classes[0] if len(classes) == 1 else classes
