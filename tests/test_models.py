@@ -258,7 +258,7 @@ def test_each_step_draws_noise_of_its_own(arch):
     model.compile()
     batch = training_batch(arch, TINY[arch])
     losses = [model.evaluate(batch, verbose=0, return_dict=True)["loss"] for _ in range(2)]
-    assert losses[0] != losses[1]
+    assert (losses[0] == losses[1]) == (model.family == "forecaster")  # these have no noise
 
 
 @every_architecture

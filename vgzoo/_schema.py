@@ -23,7 +23,7 @@ SCHEMA = {
 }
 OPTIONAL = {"dtype"}  # float32 where it is left out
 TENSOR_ENTRY = {"sha256": str, "size": int}
-FAMILIES = ("gan", "vae", "flow", "editor", "judge")
+FAMILIES = ("gan", "vae", "flow", "forecaster", "editor", "judge")
 DTYPES = ("float32", "float16")
 
 

@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 @app.command("list", epilog="Example: vgzoo list '*mnist*' --family gan")
 def list_(
     pattern: Annotated[str, typer.Argument(help="A name or a wildcard.")] = "*",
-    family: Annotated[str | None, typer.Option(help="gan, vae, flow, editor or judge.")] = None,
+    family: Annotated[
+        str | None, typer.Option(help="gan, vae, flow, forecaster, editor or judge.")
+    ] = None,
     task: Annotated[str | None, typer.Option(help="Such as generate.")] = None,
     dataset: Annotated[str | None, typer.Option(help="What it was trained on.")] = None,
     exclude: Annotated[str | None, typer.Option(help="A name or a wildcard to leave out.")] = None,

@@ -36,7 +36,7 @@ def list_models(
 
     Args:
         pattern: a name, a wildcard such as `"*mnist*"`, or several of them; any may match.
-        family: "gan", "vae", "flow", "editor", a wildcard, or several.
+        family: "gan", "vae", "flow", "forecaster", "editor", a wildcard, or several.
         task: as `family`; a model with at least one matching task is listed.
         dataset: as `family`.
         pretrained: True for entries whose weights are there, False for those without, None for

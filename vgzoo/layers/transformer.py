@@ -19,13 +19,15 @@ class TransformerLayer(layers.Layer):
     Args:
         width: of a token.
         heads: of the attention; each is `width / heads` wide, an even number.
+        gated: whether the feed-forward network is a gated one (SwiGLU, Shazeer 2020, arXiv
+            2002.05202) in place of squared ReLU.
         style: length of a style vector, which scales and shifts what is behind the norms and scales
             what each half adds (AdaLN, Peebles and Xie 2022, arXiv 2212.09748); 0 for none.
     """
 
-    def __init__(self, width: int, heads: int, style: int = 0, **kwargs):
+    def __init__(self, width: int, heads: int, style: int = 0, gated: bool = False, **kwargs):
         super().__init__(**kwargs)
-        self.width, self.heads, self.style = width, heads, style
+        self.width, self.heads, self.style, self.gated = width, heads, style, gated
         self.before = layers.RMSNormalization(name="before")
         self.qkv = layers.Dense(3 * width, use_bias=False, name="qkv")
         self.query = layers.RMSNormalization(name="query")
@@ -33,7 +35,9 @@ class TransformerLayer(layers.Layer):
         # A layer begins as nothing, as residual blocks of this zoo do.
         self.out = layers.Dense(width, kernel_initializer="zeros", name="out")
         self.between = layers.RMSNormalization(name="between")
-        self.wide = layers.Dense(4 * width, name="wide")
+        # A gate takes a third matrix: two thirds of the width make as many weights as without.
+        self.inner = (8 * width // 3 + 7) // 8 * 8 if gated else 4 * width
+        self.wide = layers.Dense(2 * self.inner if gated else self.inner, name="wide")
         self.narrow = layers.Dense(width, kernel_initializer="zeros", name="narrow")
         self.modulation = None
         if style:
@@ -46,7 +50,7 @@ class TransformerLayer(layers.Layer):
         for layer in (self.query, self.key):
             layer.build(head)
         self.out.build(shape)
-        self.narrow.build((*shape[:-1], 4 * self.width))
+        self.narrow.build((*shape[:-1], self.inner))
         if self.modulation:
             self.modulation.build((None, self.style))
 
@@ -81,7 +85,12 @@ class TransformerLayer(layers.Layer):
         score = score if mask is None else ops.where(mask, score, _LOWEST)
         seen = ops.einsum("bhlm,bmhd->blhd", ops.softmax(score, axis=-1), values)
         x = x + tune[1](self.out(ops.reshape(seen, (-1, seen.shape[1], self.width))))
-        h = ops.square(ops.relu(self.wide(tune[2](self.between(x)))))
+        h = self.wide(tune[2](self.between(x)))
+        if self.gated:
+            gate, h = ops.split(h, 2, axis=-1)
+            h = ops.silu(gate) * h
+        else:
+            h = ops.square(ops.relu(h))
         return x + tune[3](self.narrow(h)), (k, v)
 
     def compute_output_spec(self, x, *args, **kwargs):

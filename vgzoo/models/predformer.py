@@ -1,0 +1,127 @@
+"""PredFormer: a forecaster that is nothing but gated transformers over space and time.
+
+After Tang et al. 2024, "PredFormer: transformers are effective spatial-temporal predictive
+learners" (arXiv 2410.04733): frames are cut into patches, and quadruplets of layers attend in turn
+to time, space, space and time; each is attention and a gated feed-forward network (SwiGLU, Shazeer
+2020, arXiv 2002.05202) behind norms. Frame i of those to come is read off the tokens of frame i of
+those seen: as many come at once as were seen, and for more it goes on from its own. Where tokens
+are is said by turned queries and keys, in place of the paper's fixed sines.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from vgzoo.errors import VgzooError
+from vgzoo.layers.spacetime import depth_to_space, space_to_depth
+from vgzoo.layers.transformer import TransformerLayer
+from vgzoo.models._noiseless import Noiseless
+from vgzoo.models.base import VideoModel, register
+from vgzoo.optimizers import Muon
+
+_ORDER = "TSST"
+
+
+@register
+class PredFormer(Noiseless, VideoModel):
+    """A transformer that forecasts; see the head of this file.
+
+    Args:
+        frames, height, width, channels, seed: as for `VideoModel`; sides multiples of the patch.
+        context: frames seen, at least half of all.
+        patch: side of a patch in pixels.
+        features, heads: width of the transformers, and heads of their attention.
+        quadruplets: of layers.
+
+    Example:
+
+    >>> model = PredFormer(frames=4, height=16, width=16, context=2, features=8, heads=2)
+    >>> model.forecast(np.zeros((3, 16, 16, 1), "uint8"), 5).shape
+    (5, 16, 16, 1)
+    """
+
+    references = ("arXiv:2410.04733", "arXiv:2002.05202")
+
+    def __init__(
+        self,
+        *,
+        frames: int = 20,
+        height: int = 64,
+        width: int = 64,
+        channels: int = 1,
+        seed: int = 0,
+        context: int = 10,
+        patch: int = 8,
+        features: int = 256,
+        heads: int = 8,
+        quadruplets: int = 2,
+    ):
+        super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
+        if height % patch or width % patch:
+            raise VgzooError(
+                f"height and width must be multiples of patch={patch}, not {height}×{width}"
+            )
+        if not frames <= 2 * context < 2 * frames:
+            raise VgzooError(f"context must be {-(-frames // 2)} … {frames - 1}, not {context}")
+        if features % (2 * heads):
+            raise VgzooError(f"features must be a multiple of 2 · heads={heads}, not {features}")
+        self.context, self.patch, self.features = context, patch, features
+        self.heads, self.quadruplets = heads, quadruplets
+        self.pace = context
+        self.embed = layers.Dense(features, name="embed")
+        self.layers_ = [
+            TransformerLayer(features, heads, gated=True, name=f"layer_{i}{kind}")
+            for i in range(quadruplets)
+            for kind in [f"_{k}_{kind}" for k, kind in enumerate(_ORDER)]
+        ]
+        self.norm = layers.RMSNormalization(name="norm")
+        self.pixels = layers.Dense(channels * patch**2, name="pixels")
+        self._network(ops.zeros((1, context, height, width, channels)))
+
+    def get_config(self) -> dict:
+        own = ("context", "patch", "features", "heads", "quadruplets")
+        return super().get_config() | {key: getattr(self, key) for key in own}
+
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        return Muon(5e-4, beta_2=0.99, use_ema=True, ema_momentum=0.999)
+
+    def predicted(self, clip):
+        ahead = self.frames - self.context
+        return self._network(clip[:, : self.context])[:, :ahead]
+
+    def _network(self, seen):
+        """Frames `(B, context, H, W, C)` → as many that come."""
+        _, frames, height, width, channels = seen.shape
+        rows, columns = height // self.patch, width // self.patch
+        x = ops.reshape(ops.cast(seen, self.compute_dtype), (-1, height, width, channels))
+        x = self.embed(space_to_depth(x, self.patch))
+        times = np.arange(frames, dtype="float32")
+        places = np.indices((rows, columns), "float32").reshape(2, -1).T
+        x = ops.reshape(x, (-1, frames, rows * columns, self.features))
+        for i, layer in enumerate(self.layers_):
+            if _ORDER[i % 4] == "S":
+                x = self._within(layer, x, places)
+            else:
+                x = ops.transpose(
+                    self._within(layer, ops.transpose(x, (0, 2, 1, 3)), times), (0, 2, 1, 3)
+                )
+        x = ops.reshape(self.pixels(self.norm(x)), (-1, rows, columns, channels * self.patch**2))
+        return ops.reshape(depth_to_space(x, self.patch), (-1, frames, height, width, channels))
+
+    def _within(self, layer, x, places):
+        """Tokens `(B, M, L, ·)` that attend within each M."""
+        _, many, length, features = x.shape
+        x, _ = layer(ops.reshape(x, (-1, length, features)), None, places)
+        return ops.reshape(x, (-1, many, length, features))
+
+    # -- forecasts -------------------------------------------------------------------------
+
+    def initial_state(self, context, copies: int = 1):
+        return ops.repeat(context, copies, axis=0)
+
+    def rollout(self, state, noise):
+        made = self._network(state)
+        return made, ops.clip(made, -1, 1)
+
+
+MODEL = PredFormer
