@@ -118,6 +118,22 @@ def test_a_layer_goes_on_from_what_it_remembers():
     np.testing.assert_allclose(rest, whole[:, 4:], atol=2e-5)
 
 
+@pytest.mark.parametrize("window", [2, 3])
+def test_a_window_is_read_frame_by_frame_as_it_is_at_once(window):
+    frames, tokens = 5, 3
+    layer = TransformerLayer(16, 2)
+    x = tf.constant(RNG.normal(size=(2, frames * tokens, 16)).astype("float32"))
+    layer.build(x.shape)
+    scramble(layer, scale=1.0)
+    flow = AutoregressiveFlow(width=16, heads=2, depth=1, window=window)
+    index = np.arange(frames * tokens)
+    times = (index // tokens).astype("float32")
+    whole, _ = layer(x, flow._sees(index, index, tokens), times)
+    mask = flow._window(frames, tokens)
+    assert mask.shape == (frames, tokens, window * tokens)
+    np.testing.assert_allclose(layer(x, mask, times)[0], whole, atol=2e-5)
+
+
 def test_a_flow_goes_on_from_where_it_stopped():
     flow = AutoregressiveFlow(width=8, heads=2, depth=2, window=2, backward=True, told=5)
     flow.build((None, 4, 4, 3))

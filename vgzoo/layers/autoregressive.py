@@ -72,11 +72,14 @@ class AutoregressiveFlow(layers.Layer):
         before, _ = ops.split(x, [frames * tokens - 1], axis=1)
         start = ops.zeros_like(ops.split(x, [1], axis=1)[0]) + ops.cast(self.first, x.dtype)
         index = np.arange(frames * tokens)
+        sees = self._sees(index, index, tokens)
+        if 1 < self.window < frames:
+            sees = self._window(frames, tokens)
         mean, log_scale, _ = self._read(
             ops.concatenate([start, before], axis=1),
             ops.concatenate([self.place] * frames, axis=0),
             self._heard(about),
-            self._sees(index, index, tokens),
+            sees,
             self._times(index, tokens),
         )
         noise = (ops.matmul(x, self._less()) - mean) * ops.exp(-log_scale)
@@ -176,6 +179,13 @@ class AutoregressiveFlow(layers.Layer):
         """Which tokens read which: those before and themselves, of the window, none before all."""
         ages = index[:, None] // tokens - others[None] // tokens
         return (others[None] <= index[:, None]) & (ages < self.window) & (others[None] >= 0)
+
+    def _window(self, frames: int, tokens: int) -> np.ndarray:
+        """As `_sees`, of each frame what it may see of the window: `(T, N, window·N)`."""
+        ages = np.repeat(np.arange(self.window)[::-1], tokens)
+        within = np.tile(np.arange(tokens), self.window)
+        earlier = (ages > 0) | (within <= np.arange(tokens)[:, None])
+        return earlier & (ages <= np.arange(frames)[:, None, None])
 
     def _read(self, before, places, told, mask, times, past=None):
         """What tokens say of those after them: means, logarithms of scales, keys and values."""

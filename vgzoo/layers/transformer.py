@@ -60,7 +60,8 @@ class TransformerLayer(layers.Layer):
         Args:
             x: the tokens.
             mask: bool `(L, M + L)`: what each may see, of M before them and of themselves; None
-                where each sees all.
+                where each sees all. Or `(T, N, W·N)`, of T frames of N tokens: what each may see of
+                the W - 1 frames before and of its own, at a cost that grows with T alone.
             places: float32 `(L,)` or `(L, axes)`, times or places in time and space; None where all
                 are one.
             past: keys and values of the M tokens before.
@@ -81,10 +82,18 @@ class TransformerLayer(layers.Layer):
         if past is not None:
             keys = ops.concatenate([ops.cast(past[0], k.dtype), k], axis=1)
             values = ops.concatenate([ops.cast(past[1], v.dtype), v], axis=1)
-        score = ops.einsum("blhd,bmhd->bhlm", q * (self.width // self.heads) ** -0.5, keys)
-        score = score if mask is None else ops.where(mask, score, _LOWEST)
+        q = q * (self.width // self.heads) ** -0.5
+        if mask is not None and len(mask.shape) == 3:
+            frames, tokens, wide = mask.shape
+            q = ops.reshape(q, (-1, tokens, *q.shape[2:]))
+            keys, values = (_windows(x, frames, wide // tokens) for x in (keys, values))
+            mask = mask[:, None]  # all heads alike
+        score = ops.einsum("blhd,bmhd->bhlm", q, keys)
+        if mask is not None:
+            whole = ops.reshape(score, (-1, *mask.shape[:-3], *score.shape[1:]))
+            score = ops.reshape(ops.where(mask, whole, _LOWEST), (-1, *score.shape[1:]))
         seen = ops.einsum("bhlm,bmhd->blhd", ops.softmax(score, axis=-1), values)
-        x = x + tune[1](self.out(ops.reshape(seen, (-1, seen.shape[1], self.width))))
+        x = x + tune[1](self.out(ops.reshape(seen, (-1, x.shape[1], self.width))))
         h = self.wide(tune[2](self.between(x)))
         if self.gated:
             gate, h = ops.split(h, 2, axis=-1)
@@ -121,6 +130,20 @@ def turned(x, places):
     return ops.concatenate(
         [first * cosine - second * sine, first * sine + second * cosine], axis=-1
     )
+
+
+def _windows(x, frames: int, window: int):
+    """Tokens `(B, T·N, ·)` → those of each frame behind those before it: `(B·T, window·N, ·)`."""
+    _, length, *rest = x.shape
+    tokens = length // frames
+    shown = []
+    for ago in reversed(range(window)):
+        seen = x
+        if ago:
+            seen = ops.split(x, [max(frames - ago, 0) * tokens], axis=1)[0]
+            seen = ops.pad(seen, ((0, 0), (min(ago, frames) * tokens, 0), (0, 0), (0, 0)))
+        shown.append(ops.reshape(seen, (-1, tokens, *rest)))
+    return ops.concatenate(shown, axis=1)
 
 
 def _affine(scale, shift):
