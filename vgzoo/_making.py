@@ -156,12 +156,13 @@ def inpaint(
     as_json: Json = False,
 ) -> None:
     """Make a part of a clip anew, to go with the rest."""
-    seen, classes, hole = _read(source), _classes(labels), _read_mask(mask)
+    seen, classes, grey = _read(source), _classes(labels), _read_mask(mask)
 
     def make(model):
+        holes = _shrunk(grey, model)[..., 0] > 127
         return model.inpaint(
             _seen(seen, model)[None],
-            hole if hole.ndim == 2 else hole[None],
+            holes[None] if len(holes) > 1 else holes[0],
             labels=_of_model(classes, model),
             seed=seed,
             steps=steps,
@@ -206,17 +207,17 @@ def _read(source: Path):
 
 
 def _read_mask(path: Path):
-    """A picture or a video as bool `(H, W)` or `(T, H, W)`, true where it is rather white."""
+    """A picture or a video as grey frames, `(T, H, W, 1)`."""
     from vgzoo import video
 
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".bmp"):
-        return video.with_channels(_read(path), 1)[..., 0] > 127
+        return video.with_channels(_read(path), 1)
     import numpy as np
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert("L")) > 127
+            return np.asarray(picture.convert("L"))[None, ..., None]
     except FileNotFoundError:
         raise VgzooError(f"no such file: {path}") from None
     except UnidentifiedImageError as error:
@@ -224,9 +225,19 @@ def _read_mask(path: Path):
 
 
 def _seen(clip, model):
+    """A clip as the model takes it."""
     from vgzoo import video
 
-    return video.with_channels(clip, model.channels)
+    return _shrunk(video.with_channels(clip, model.channels), model)
+
+
+def _shrunk(clip, model):
+    """A whole-number enlargement, as `video.write` makes, undone."""
+    times = max(clip.shape[1] // model.height, 1)
+    if clip.shape[1:3] != (times * model.height, times * model.width) or times == 1:
+        return clip
+    size = (len(clip), model.height, times, model.width, times, clip.shape[3])
+    return clip.reshape(size).mean(axis=(2, 4)).round().astype("uint8")
 
 
 def _classes(text: str | None) -> list[list[int]] | None:

@@ -4,7 +4,9 @@ After Glow (Kingma and Dhariwal 2018, arXiv 1807.03039) and VideoFlow (Kumar et 
 1903.01434): each frame goes through the same multi-scale flow, in which half of the channels leave
 after each level; what leaves is Gaussian, with a mean and a scale that a convolutional network over
 time and space makes of what left at that level in the frames before and of what goes on to the
-coarser levels of its own frame. A clip of one frame is a still, and of any length is as good.
+coarser levels of its own frame. A clip of one frame is a still, and of any length is as good. What
+is made for 8-bit pixels here: the first step makes the distribution of single pixels Gaussian,
+exactly (`vgzoo.layers.marginal`), without which black pixels, all alike, tear scales apart.
 """
 
 import math
@@ -15,6 +17,7 @@ from keras import layers, ops
 from vgzoo.errors import VgzooError
 from vgzoo.layers.causal import Past
 from vgzoo.layers.coupling import GlowStep
+from vgzoo.layers.marginal import Marginal
 from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky, space_to_depth
 from vgzoo.models._density import Density
@@ -95,6 +98,8 @@ class Glow(Density, VideoModel):
         self.sizes = {"levels": levels, "steps": steps, "filters": filters}
         self.sizes |= {"prior_filters": prior_filters, "prior_blocks": prior_blocks}
         self.leaving: list[tuple[int, int, int]] = []  # shape of what leaves a frame at each level
+        self.marginal = Marginal(name="marginal")
+        self.marginal.build((None, channels))
         self.levels, self.priors = [], []
         depth = channels
         for i in range(levels):
@@ -122,8 +127,8 @@ class Glow(Density, VideoModel):
     def _forward(self, pixels):
         """Pixels `(B, T, H, W, C)` → noise `(B, T, H·W·C)`, finest level first; log-determinant."""
         frames = pixels.shape[1]
-        x = ops.reshape(pixels, (-1, *pixels.shape[2:]))
-        noise, log_determinant = [], 0.0
+        x, slopes = self.marginal(ops.reshape(pixels, (-1, *pixels.shape[2:])))
+        noise, log_determinant = [], ops.sum(slopes, axis=(1, 2, 3))
         for flow, prior, shape in zip(self.levels, self.priors, self.leaving, strict=True):
             x = space_to_depth(x, 2)
             for step in flow:
@@ -153,6 +158,7 @@ class Glow(Density, VideoModel):
             for step in reversed(flow):
                 x = step.invert(x)
             x = depth_to_space(x, 2)
+        x = self.marginal.invert(x)
         return ops.reshape(x, (-1, noise.shape[1], *x.shape[1:]))
 
     def _drawn(self, noise, prior, coarse):
