@@ -85,7 +85,7 @@ class Oracle:
     def __init__(self, knows: bool):
         self.knows = knows
 
-    def noise_shape(self, frames: int) -> tuple[int, ...]:
+    def forecast_noise_shape(self, frames: int) -> tuple[int, ...]:
         return (frames, 0)
 
     def forecast(self, seen, ahead, *, n, seed, batch_size):
