@@ -8,7 +8,8 @@ from keras import ops
 class Noiseless:
     """The part of a deterministic forecaster that is no matter of its network.
 
-    A subclass writes `predicted` (a whole clip → what it foretells of its last frames).
+    A subclass writes `predicted`: a whole clip `(B, T, H, W, C)` in [-1, 1] → what it foretells of
+    its last frames.
     """
 
     family = "forecaster"
@@ -17,10 +18,6 @@ class Noiseless:
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         return (frames, 0)
-
-    def predicted(self, clip):
-        """A clip `(B, T, H, W, C)` in [-1, 1] → what was foretold of its last frames."""
-        raise NotImplementedError
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean squared error of what is foretold."""

@@ -15,6 +15,7 @@ from keras import layers, ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
+from vgzoo.models._adversarial import Adversarial
 from vgzoo.models.base import VideoModel, register
 
 _SIDE = 4  # of what the generator begins with and an image's discriminator ends with
@@ -119,7 +120,7 @@ class Discriminator(keras.Model):
 
 
 @register
-class MoCoGAN(VideoModel):
+class MoCoGAN(Adversarial, VideoModel):
     """A GAN of content and motion; see the head of this file.
 
     Args:
@@ -135,8 +136,6 @@ class MoCoGAN(VideoModel):
     (2, 8, 16, 16, 1)
     """
 
-    family = "gan"
-    tasks = ("generate",)
     references = ("arXiv:1707.04993", "arXiv:1511.06434")
     logged = ("generator_loss", "discriminator_loss", "margin")
 
@@ -186,9 +185,6 @@ class MoCoGAN(VideoModel):
             "motion": self.motion,
         }
 
-    def tensor_groups(self) -> dict[str, list[keras.Variable]]:
-        return {"model": self.generator.weights, "discriminator": self.discriminator.weights}
-
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(
             2e-4, beta_1=0.5, beta_2=0.999, use_ema=True, ema_momentum=0.999
@@ -211,14 +207,7 @@ class MoCoGAN(VideoModel):
         fake = self.generator(noise, training=training)
         real_scores = self.discriminator(real, frame, training=training)
         fake_scores = self.discriminator(ops.stop_gradient(fake), frame, training=training)
-        # The generator plays against a frozen copy: gradients reach the clip, not the judge.
-        judged, _ = self.discriminator.stateless_call(
-            [ops.stop_gradient(v.value) for v in self.discriminator.trainable_variables],
-            [v.value for v in self.discriminator.non_trainable_variables],
-            fake,
-            frame,
-            training=training,
-        )
+        judged = self.judged(fake, frame, training=training)
         d_loss = self._mean(ops.softplus(-real_scores) + ops.softplus(fake_scores))
         g_loss = self._mean(ops.softplus(-judged))
         margin = ops.mean(real_scores - fake_scores)

@@ -41,6 +41,7 @@ from vgzoo.layers.spacetime import (
     upsample,
 )
 from vgzoo.layers.trajectory import Trajectory
+from vgzoo.models._adversarial import Adversarial
 from vgzoo.models.base import VideoModel, input_gradient, register
 
 
@@ -151,7 +152,7 @@ class Discriminator(keras.Model):
 
 
 @register
-class R3GAN(VideoModel):
+class R3GAN(Adversarial, VideoModel):
     """A GAN for short clips; see the head of this file.
 
     Args:
@@ -180,8 +181,6 @@ class R3GAN(VideoModel):
     (2, 8, 16, 16, 1)
     """
 
-    family = "gan"
-    tasks = ("generate",)
     references = ("arXiv:2501.05441", "arXiv:2112.14683", "arXiv:2002.08988", "arXiv:1502.04623")
     any_length = True
     logged = ("generator_loss", "discriminator_loss", "margin", "r1", "r2")
@@ -243,9 +242,6 @@ class R3GAN(VideoModel):
             **{k: getattr(self, k) for k in own},
         }
 
-    def tensor_groups(self) -> dict[str, list[keras.Variable]]:
-        return {"model": self.generator.weights, "discriminator": self.discriminator.weights}
-
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(
             2e-4, beta_1=0.0, beta_2=0.99, use_ema=True, ema_momentum=0.999
@@ -269,12 +265,7 @@ class R3GAN(VideoModel):
         scores = self.discriminator(ops.concatenate([real, ops.cast(fixed, real.dtype)], axis=0))
         real_scores, fake_scores = scores[:batch], scores[batch:]
         d_loss = _pairing(fake_scores - real_scores)
-        # The generator plays against a frozen copy: gradients reach the clip, not the judge.
-        judged, _ = self.discriminator.stateless_call(
-            [ops.stop_gradient(v.value) for v in self.discriminator.trainable_variables],
-            [v.value for v in self.discriminator.non_trainable_variables],
-            fake,
-        )
+        judged = self.judged(fake)
         g_loss = _pairing(ops.stop_gradient(real_scores) - judged)
 
         every = self.penalty_stride
