@@ -42,6 +42,15 @@ def assert_same_clips(a: np.ndarray, b: np.ndarray) -> None:
     assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
 
 
+def assert_same_gradients(variables, got, wanted, share: float) -> None:
+    """Equal but for a share of each one's greatest."""
+    for variable, ours, theirs in zip(variables, got, wanted, strict=True):
+        size = np.abs(theirs).max()
+        np.testing.assert_allclose(
+            ours, theirs, rtol=1e-3, atol=share * size + 1e-6, err_msg=variable.path
+        )
+
+
 def assert_config_round_trips(model) -> None:
     config = model.get_config()
     assert json.loads(json.dumps(config)) == config
