@@ -59,6 +59,8 @@ TINY = {
         "shallow": (1, 1),
         "deep": 1,
         "window": 2,
+        "recall": 1,
+        "reach": 1,
     },
     "glow": {
         "frames": 3,

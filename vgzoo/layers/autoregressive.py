@@ -1,4 +1,4 @@
-"""An affine flow in which each token is shifted and scaled by what those before it say."""
+"""Flows in which each token is changed by what those before it say."""
 
 import numpy as np
 from keras import layers, ops
@@ -10,7 +10,7 @@ _TOLERANCE = 1e-5  # between two rounds of a block that is found at once
 
 
 class AutoregressiveFlow(layers.Layer):
-    """Tokens of clips `(B, T, N, D)` ↔ noise of the same shape.
+    """An affine flow: tokens of clips `(B, T, N, D)` ↔ noise of the same shape.
 
     The transformation of TARFlow (Zhai et al. 2024, arXiv 2412.06329): a token less a mean, over a
     scale, both from a causal transformer over the tokens before it, frame after frame. A token's
@@ -50,51 +50,89 @@ class AutoregressiveFlow(layers.Layer):
 
     def build(self, shape):
         *_, tokens, values = shape
-        self.first = self.add_weight(name="first", shape=(values,), initializer="zeros")
+        seen, outputs = self._sizes(values)
+        self.first = self.add_weight(name="first", shape=(seen,), initializer="zeros")
         self.place = self.add_weight(
             name="place", shape=(tokens, self.width), initializer="random_normal"
         )
-        self.within = self.add_weight(
-            name="within", shape=(values, values), initializer="zeros", autocast=False
-        )
-        self.embed.build((None, None, values))
+        self._build_own(values)
+        self.embed.build((None, None, seen))
         if self.told:
             self.told.build((None, None, self.known))
         for layer in (*self.layers_, self.norm, self.hidden):
             layer.build((None, None, self.width))
-        self.affine = layers.Dense(2 * values, kernel_initializer="zeros", name="affine")
+        self.affine = layers.Dense(outputs, kernel_initializer="zeros", name="affine")
         self.affine.build((None, None, self.width))
 
-    def call(self, x, about=None):
-        """→ noise, and the log-determinant `(B,)`; `about` `(B, T, N, told)` is what is known."""
+    # What is done to a token, and what the tokens after it see of it.
+
+    def _sizes(self, values: int) -> tuple[int, int]:
+        """Numbers of a token that are seen, and numbers that are said of it."""
+        return values, 2 * values
+
+    def _build_own(self, values: int) -> None:
+        self.within = self.add_weight(
+            name="within", shape=(values, values), initializer="zeros", autocast=False
+        )
+
+    def _seen(self, x, shown):
+        """What the tokens after a token read of it."""
+        return x
+
+    def _to_noise(self, x, said, shown):
+        """Tokens and what is said of them → noise, log-determinants `(B,)`."""
+        mean, log_scale = _mean_and_scale(said)
+        noise = (ops.matmul(x, self._less()) - mean) * ops.exp(-log_scale)
+        return noise, -ops.sum(log_scale, axis=(1, 2))
+
+    def _to_tokens(self):
+        """The inverse: a function of noise, of what is said and of what is shown."""
+        whole = ops.inv(self._less())
+
+        def tokens(noise, said, shown):
+            mean, log_scale = _mean_and_scale(said)
+            return ops.matmul(noise * ops.exp(log_scale) + mean, whole)
+
+        return tokens
+
+    # Both ways.
+
+    def call(self, x, about=None, shown=None):
+        """→ noise, and the log-determinant `(B,)`.
+
+        Args:
+            x: tokens.
+            about: `(B, T, N, told)`, what is known.
+            shown: what else counts for each token, `(B, T, N, …)`.
+        """
         _, frames, tokens, values = x.shape
-        x = ops.reshape(self._turned(x), (-1, frames * tokens, values))
-        before, _ = ops.split(x, [frames * tokens - 1], axis=1)
-        start = ops.zeros_like(ops.split(x, [1], axis=1)[0]) + ops.cast(self.first, x.dtype)
+        x, shown = self._in_line(x), self._in_line(shown)
+        seen = self._seen(x, shown)
+        before, _ = ops.split(seen, [frames * tokens - 1], axis=1)
+        start = ops.zeros_like(ops.split(seen, [1], axis=1)[0]) + ops.cast(self.first, x.dtype)
         index = np.arange(frames * tokens)
         sees = self._sees(index, index, tokens)
         if 1 < self.window < frames:
             sees = self._window(frames, tokens)
-        mean, log_scale, _ = self._read(
+        said, _ = self._read(
             ops.concatenate([start, before], axis=1),
             ops.concatenate([self.place] * frames, axis=0),
             self._heard(about),
             sees,
             self._times(index, tokens),
         )
-        noise = (ops.matmul(x, self._less()) - mean) * ops.exp(-log_scale)
-        noise = self._turned(ops.reshape(noise, (-1, frames, tokens, values)))
-        return noise, -ops.sum(log_scale, axis=(1, 2))
+        noise, found = self._to_noise(x, said, shown)
+        return self._turned(ops.reshape(noise, (-1, frames, tokens, values))), found
 
     def begin(self, noise):
         """What `invert` goes on from before the first frame; of `noise` only the shape counts."""
-        _, _, tokens, values = noise.shape
-        last = ops.zeros_like(noise[:, 0, :1]) + ops.cast(self.first, noise.dtype)
-        kept = (ops.shape(noise)[0], self.window * tokens, self.heads, self.width // self.heads)
+        rows, tokens = ops.shape(noise)[0], noise.shape[2]
+        last = ops.zeros((rows, 1, self.first.shape[0])) + ops.cast(self.first, noise.dtype)
+        kept = (rows, self.window * tokens, self.heads, self.width // self.heads)
         past = [(ops.zeros(kept, self.compute_dtype),) * 2 for _ in self.layers_]
         return ops.zeros((), "int32"), last, past
 
-    def invert(self, noise, block: int = 1, about=None, state=None):
+    def invert(self, noise, block: int = 1, about=None, state=None, shown=None):
         """Noise → tokens, so many tokens at a time; and the state that the next frames go on from.
 
         The tokens of a block are found together, by as many rounds as it takes (Jacobi's iteration,
@@ -104,22 +142,24 @@ class AutoregressiveFlow(layers.Layer):
         Args:
             noise: `(B, T, N, D)`.
             block: a divisor of N; 1 finds one token after another.
-            about: as for `call`.
+            about, shown: as for `call`.
             state: what `begin` or the frames before gave; the beginning if None.
         """
         _, frames, tokens, values = noise.shape
-        z = ops.reshape(self._turned(noise), (-1, frames * tokens, values))
+        z, shown = self._in_line(noise), self._in_line(shown)
         heard = self._heard(about)
-        rows, kept = ops.shape(z)[0], self.window * tokens
-        whole = ops.inv(self._less())
+        rows, kept, to_tokens = ops.shape(z)[0], self.window * tokens, self._to_tokens()
         done, last, past = state or self.begin(noise)
         within = ops.arange(block, dtype="int32")
 
         def next_block(at, found, last, past):
-            ours = ops.slice(z, (0, at, 0), (rows, block, values))
-            told = heard
-            if heard is not None:
-                told = ops.slice(heard, (0, at, 0), (rows, block, self.width))
+            def of_block(x):
+                size = (rows, block, *x.shape[2:])
+                return ops.slice(x, (0, at, *[0] * (len(size) - 2)), size)
+
+            ours = of_block(z)
+            told = None if heard is None else of_block(heard)
+            ways = None if shown is None else of_block(shown)
             index = done + at + within
             places = ops.take(self.place, index % tokens, axis=0)
             memory = done + at - kept + ops.arange(kept, dtype="int32")
@@ -127,9 +167,10 @@ class AutoregressiveFlow(layers.Layer):
             times = self._times(index, tokens)
 
             def again(round_, change, guess, news):
-                before = ops.concatenate([last, guess[:, : block - 1]], axis=1)
-                mean, log_scale, news = self._read(before, places, told, mask, times, past)
-                better = ops.matmul(ours * ops.exp(log_scale) + mean, whole)
+                seen = self._seen(guess, ways)[:, : block - 1]
+                before = ops.concatenate([last, seen], axis=1)
+                said, news = self._read(before, places, told, mask, times, past)
+                better = to_tokens(ours, said, ways)
                 return round_ + 1, ops.max(ops.abs(better - guess)), better, news
 
             size = (rows, block, self.heads, self.width // self.heads)
@@ -147,7 +188,7 @@ class AutoregressiveFlow(layers.Layer):
                 for pair in zip(past, news, strict=True)
             ]
             found = ops.slice_update(found, (0, at, 0), made)
-            return at + block, found, made[:, block - 1 :], past
+            return at + block, found, self._seen(made, ways)[:, block - 1 :], past
 
         count, found, last, past = ops.while_loop(
             lambda at, *_: at < frames * tokens,
@@ -161,8 +202,7 @@ class AutoregressiveFlow(layers.Layer):
         """What is known of tokens in the order in which they come, `(B, T·N, width)`."""
         if about is None:
             return None
-        about = self._turned(about)
-        return self.told(ops.reshape(about, (-1, about.shape[1] * about.shape[2], self.known)))
+        return self.told(self._in_line(about))
 
     def _less(self):
         """What a token is multiplied by: `(D, D)`, of unit diagonal, 0 below it."""
@@ -171,6 +211,13 @@ class AutoregressiveFlow(layers.Layer):
 
     def _times(self, index, tokens: int):
         return None if self.window == 1 else ops.cast(index // tokens, "float32")
+
+    def _in_line(self, x):
+        """`(B, T, N, …)` → `(B, T·N, …)`, in the order in which tokens come."""
+        if x is None:
+            return None
+        x = self._turned(x)
+        return ops.reshape(x, (-1, x.shape[1] * x.shape[2], *x.shape[3:]))
 
     def _turned(self, x):
         return ops.flip(x, axis=2) if self.backward else x
@@ -188,13 +235,16 @@ class AutoregressiveFlow(layers.Layer):
         return earlier & (ages <= np.arange(frames)[:, None, None])
 
     def _read(self, before, places, told, mask, times, past=None):
-        """What tokens say of those after them: means, logarithms of scales, keys and values."""
+        """What tokens say of those after them, float32, and their keys and values."""
         x = self.embed(ops.cast(before, self.compute_dtype)) + ops.cast(places, self.compute_dtype)
         x = x if told is None else x + told
         news = []
         for i, layer in enumerate(self.layers_):
             x, new = layer(x, mask, times, past and past[i])
             news.append(new)
-        out = ops.cast(self.affine(self.hidden(self.norm(x))), "float32")
-        mean, log_scale = ops.split(out, 2, axis=-1)
-        return mean, 4 * ops.tanh(log_scale / 4), news
+        return ops.cast(self.affine(self.hidden(self.norm(x))), "float32"), news
+
+
+def _mean_and_scale(said):
+    mean, log_scale = ops.split(said, 2, axis=-1)
+    return mean, 4 * ops.tanh(log_scale / 4)

@@ -7,9 +7,10 @@ patches in the order opposite to the last one's, turns them into noise. As in ST
 shallow ones that attend to a frame alone; the deep one stands at the side of the noise. It sees a
 window of frames, so clips may be of any length, each frame as cheap as the last. What is made for
 8-bit pixels here: noise of one level's width is all that is added, and the first step of the flow
-makes the distribution of single pixels Gaussian, exactly (`vgzoo.layers.marginal`). And each flow
-is told what the two frames before let it expect (`vgzoo.layers.anticipation`), motion included,
-which attention alone is slow to learn.
+makes the distribution of single pixels Gaussian, exactly (`vgzoo.layers.marginal`). In clips that
+step knows what the frame before showed within reach, and each flow is told what the frames before
+let it expect (`vgzoo.layers.mixture_flow`, `vgzoo.layers.anticipation`): attention alone is slow
+to learn that things move.
 """
 
 import keras
@@ -17,13 +18,16 @@ from keras import ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
-from vgzoo.layers.anticipation import Anticipation
+from vgzoo.layers.anticipation import Anticipation, mismatch, shifts, ways
 from vgzoo.layers.autoregressive import AutoregressiveFlow
-from vgzoo.layers.marginal import Marginal
+from vgzoo.layers.marginal import LEVELS, Marginal
+from vgzoo.layers.mixture_flow import MixtureFlow
 from vgzoo.layers.spacetime import depth_to_space, space_to_depth
 from vgzoo.models._density import Density
 from vgzoo.models.base import VideoModel, input_gradient, register
 from vgzoo.optimizers import Muon
+
+_PAST = 4  # frames that say what the next one may be
 
 
 @register
@@ -37,8 +41,9 @@ class TARFlow(Density, VideoModel):
         shallow: layers of each of the flows that see a frame alone.
         deep: layers of the flow that goes on from frame to frame; 0 for still pictures.
         window: frames that it attends to in each layer, the last one included.
-        foresight, reach: channels of the network that reads the two frames before, and pixels,
-            each way, that anything moves from one to the next.
+        recall: layers of the flow of clips that knows what the frame before showed.
+        foresight, reach: channels of the network that reads the frames before, and pixels, each
+            way, that anything moves from one to the next.
         block: tokens that are found together in a sample: more take fewer, wider rounds.
         noise: deviation of Gaussian noise, in [-1, 1], that is added while training for better
             samples, from which it is then taken away (Tweedie's formula); 0 for likelihoods.
@@ -67,6 +72,7 @@ class TARFlow(Density, VideoModel):
         shallow: tuple[int, ...] = (2, 2, 2, 2),
         deep: int = 4,
         window: int = 4,
+        recall: int = 2,
         foresight: int = 96,
         reach: int = 4,
         block: int = 1,
@@ -85,16 +91,19 @@ class TARFlow(Density, VideoModel):
             raise VgzooError(f"features must be a multiple of 2 · heads={heads}, not {features}")
         self.patch, self.features, self.heads = patch, features, heads
         self.shallow, self.deep, self.window = tuple(shallow), deep, window
-        self.foresight, self.reach = foresight, reach
+        self.recall, self.foresight, self.reach = recall, foresight, reach
         self.block, self.noise = block, noise
-        self.marginal = Marginal(name="marginal")
+        sizes = {"width": features, "heads": heads, "told": foresight if deep else 0}
         self.anticipation = None
         if deep:
             self.anticipation = Anticipation(
-                patch=patch, filters=foresight, blocks=2, reach=reach, name="anticipation"
+                patch=patch, filters=foresight, blocks=2, name="anticipation"
             )
-            self.anticipation(keras.KerasTensor((1, 2, height, width, channels)))
-        sizes = {"width": features, "heads": heads, "told": foresight if deep else 0}
+            self.levels = MixtureFlow(
+                **sizes, ways=len(ways(reach)), depth=recall, window=1, name="levels"
+            )
+        else:
+            self.levels = Marginal(name="marginal")
         self.flows = [
             AutoregressiveFlow(
                 **sizes, depth=depth, window=1, backward=bool(i % 2), name=f"shallow_{i}"
@@ -108,13 +117,22 @@ class TARFlow(Density, VideoModel):
                     **sizes, depth=deep, window=window, backward=backward, name="deep"
                 )
             )
-        self.marginal.build((None, channels))
+        shape = self.noise_shape(frames)
+        if deep:
+            count = len(ways(reach))
+            self.anticipation(
+                keras.KerasTensor((1, _PAST, height, width, channels)),
+                keras.KerasTensor((1, _PAST - 1, shape[1], count)),
+            )
+            self.levels.build((None, *shape))
+        else:
+            self.levels.build((None, channels))
         for flow in self.flows:
-            flow.build((None, *self.noise_shape(frames)))
+            flow.build((None, *shape))
 
     def get_config(self) -> dict:
-        own = ("patch", "features", "heads", "deep", "window", "foresight", "reach")
-        own += ("block", "noise")
+        own = ("patch", "features", "heads", "deep", "window", "recall", "foresight")
+        own += ("reach", "block", "noise")
         return {
             **super().get_config(),
             "shallow": list(self.shallow),
@@ -126,10 +144,15 @@ class TARFlow(Density, VideoModel):
 
     def _forward(self, pixels):
         """Pixels `(B, T, H, W, C)` in (-1, 1) → noise `(B, T, N, D)`, log-determinant `(B,)`."""
-        frames = pixels.shape[1]
-        values, slopes = self.marginal(pixels)
-        log_determinant = ops.sum(slopes, axis=(1, 2, 3, 4))
-        x, about = self._tokens(values), self._expected(pixels)
+        frames, about = pixels.shape[1], None
+        if self.anticipation:
+            about, shown = self._expected(pixels)
+            x, found = self.levels(self._each(self._tokens(pixels)), about, shown)
+            x = ops.reshape(x, (-1, frames, *x.shape[2:]))
+            log_determinant = ops.sum(ops.reshape(found, (-1, frames)), axis=1)
+        else:
+            x, slopes = self.levels(pixels)
+            x, log_determinant = self._tokens(x), ops.sum(slopes, axis=(1, 2, 3, 4))
         for flow in self.flows:
             alone = flow.window == 1
             together = (-1, 1 if alone else frames)
@@ -143,15 +166,40 @@ class TARFlow(Density, VideoModel):
         return x, log_determinant
 
     def _expected(self, pixels):
-        """What each frame's two before it say of it, black before the first."""
-        if not self.anticipation:
-            return None
-        _, frames, *size = pixels.shape
-        black = ops.full_like(pixels[:, :1], -1.0)
-        known = ops.concatenate([black, black, pixels], axis=1)
-        before = ops.stack([known[:, :frames], known[:, 1 : frames + 1]], axis=2)
-        about = self.anticipation(ops.reshape(before, (-1, 2, *size)))
-        return ops.reshape(about, (-1, frames, *about.shape[1:]))
+        """What the frames before each say of it, black before the first, and what it may show.
+
+        Features `(B·T, 1, N, foresight)` and levels `(B·T, 1, N, ways, D)`.
+        """
+        levels = _levels(pixels)
+        frames, size = levels.shape[1], levels.shape[2:]
+        black = ops.zeros_like(ops.split(levels, [1], axis=1)[0])
+        known = ops.concatenate([black] * _PAST + [levels], axis=1)
+        shown = self._shifts(ops.split(known, [_PAST - 1, frames + _PAST - 1], axis=1)[1])
+        moved = mismatch(self._tokens(self._each(levels))[:, 0], shown)
+        moved = ops.reshape(moved, (-1, frames, *moved.shape[1:]))
+        nothing = ops.zeros_like(ops.split(moved, [1], axis=1)[0])  # all that is black matches
+        moved = ops.concatenate([nothing] * (_PAST - 1) + [moved], axis=1)
+        before = self._each(self._windows(known, frames, _PAST))
+        moved = self._each(self._windows(moved, frames, _PAST - 1))
+        before = ops.reshape(before, (-1, _PAST, *size))
+        about = self.anticipation(before, ops.reshape(moved, (-1, *moved.shape[2:])))
+        return about[:, None], shown[:, None]
+
+    def _expected_next(self, before):
+        """The same of the frame after some, of levels `(B, past, H, W, C)`."""
+        pairs = ops.split(before, [1], axis=1)[1]
+        tokens = self._tokens(self._each(pairs))[:, 0]
+        shown = self._shifts(before)
+        shown = ops.reshape(shown, (-1, _PAST, *shown.shape[1:]))
+        seen, shown = ops.split(shown, [_PAST - 1], axis=1)
+        moved = mismatch(tokens, ops.reshape(seen, (-1, *seen.shape[2:])))
+        moved = ops.reshape(moved, (-1, _PAST - 1, *moved.shape[1:]))
+        return self.anticipation(before, moved)[:, None], shown
+
+    def _shifts(self, levels):
+        """Levels that each frame of clips lets the next one show: `(B·T, N, ways, D)`."""
+        frames = ops.reshape(levels, (-1, *levels.shape[2:]))
+        return shifts(frames, self.patch, self.reach)
 
     def _backward(self, noise):
         """Noise → pixels in (-1, 1), one frame after another."""
@@ -160,19 +208,37 @@ class TARFlow(Density, VideoModel):
 
         def next_frame(t, clip, before, state):
             x = ops.slice(noise, (0, t, 0, 0), (rows, 1, *noise.shape[2:]))
-            about = self.anticipation(before)[:, None] if self.anticipation else None
+            about = shown = None
+            if self.anticipation:
+                about, shown = self._expected_next(before)
             for flow in reversed(self.flows):
                 if flow.window == 1:
                     x, _ = flow.invert(x, self.block, about)
                 else:
                     x, state = flow.invert(x, self.block, about, state)
-            frame = self.marginal.invert(self._pixels(x))
+            if self.anticipation:
+                x, _ = self.levels.invert(x, self.block, about, shown=shown)
+                frame = self._pixels(x)
+            else:
+                frame = self.levels.invert(self._pixels(x))
             clip = ops.slice_update(clip, (0, t, 0, 0, 0), frame)
-            return t + 1, clip, ops.concatenate([before[:, 1:], frame], axis=1), state
+            before = ops.concatenate([before[:, 1:], _levels(frame)], axis=1)
+            return t + 1, clip, before, state
 
         state = self.flows[-1].begin(noise)
-        start = ops.zeros((rows, frames, *size)), ops.full((rows, 2, *size), -1.0)
+        start = ops.zeros((rows, frames, *size)), ops.zeros((rows, _PAST, *size))
         return ops.while_loop(lambda t, *_: t < frames, next_frame, (0, *start, state))[1]
+
+    @staticmethod
+    def _each(x):
+        """`(B, T, …)` → `(B·T, 1, …)`."""
+        return ops.reshape(x, (-1, 1, *x.shape[2:]))
+
+    @staticmethod
+    def _windows(x, frames: int, past: int):
+        """Each of the frames' `past` before it: `(B, frames + past …, ·)` → `(B, frames, past, ·)`."""
+        parts = [ops.split(x, [i, i + frames], axis=1)[1] for i in range(past)]
+        return ops.stack(parts, axis=2)
 
     def _tokens(self, clip):
         _, frames, height, width, channels = clip.shape
@@ -203,6 +269,11 @@ class TARFlow(Density, VideoModel):
             return pixels
         draw = random.normal(ops.shape(pixels), seed=self.seed, step=step, salt=1)
         return ops.clip(pixels + self.noise * draw, -1 + 1e-4, 1 - 1e-4)
+
+
+def _levels(pixels):
+    """The levels, 0 … 255, of pixels in (-1, 1): exact, however exact pixels are."""
+    return ops.clip(ops.floor((pixels + 1) * (LEVELS / 2)), 0.0, LEVELS - 1.0)
 
 
 MODEL = TARFlow
