@@ -9,7 +9,7 @@ that of a Gaussian, is an exact step of a flow (as mixtures of logistics are in 
 
 import math
 
-from keras import layers, ops
+from keras import ops
 
 from vgzoo.layers import probit
 from vgzoo.layers.anticipation import mismatch
@@ -77,7 +77,8 @@ class MixtureFlow(AutoregressiveFlow):
                 first = _index(higher)
                 under = under + new * ops.take(tables[0], first)
                 over = over + new * (ops.take(tables[1], first) + ops.take(tables[2], first))
-                level = ops.where(ops.where(noise < 0, under <= below, over >= above), higher, level)
+                reached = ops.where(noise < 0, under <= below, over >= above)
+                level = ops.where(reached, higher, level)
             under, share, over = (
                 moved(compare(shown, level[:, :, None])) + new * ops.take(table, _index(level))
                 for compare, table in zip((ops.less, ops.equal, ops.greater), tables, strict=True)

@@ -236,7 +236,7 @@ class TARFlow(Density, VideoModel):
 
     @staticmethod
     def _windows(x, frames: int, past: int):
-        """Each of the frames' `past` before it: `(B, frames + past …, ·)` → `(B, frames, past, ·)`."""
+        """Of each frame the `past` before it: `(B, T + past, …)` → `(B, T, past, …)`."""
         parts = [ops.split(x, [i, i + frames], axis=1)[1] for i in range(past)]
         return ops.stack(parts, axis=2)
 
