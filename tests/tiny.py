@@ -99,6 +99,7 @@ TINY = {
         "features": 12,
         "heads": 2,
         "depth": 1,
+        "sprite": 8,
         "context": 3,
         "steps": 4,
         "ahead": [0, 2],
@@ -185,7 +186,8 @@ def training_batch(arch: str, kwargs: dict, count: int = 4, seed: int = 0):
         path = rng.integers(0, room + 1, (count, 2, clip.shape[1], 2)).astype("int32")
         return {"clip": clip, "label": rng.integers(0, 10, (count, 2), "int32"), "path": path}
     if arch == "rflow":
-        return {"clip": clip, "label": rng.integers(0, 10, (count, 2), "int32")}
+        path = rng.integers(0, 9, (count, 2, clip.shape[1], 2), "int32")
+        return {"clip": clip, "label": rng.integers(0, 10, (count, 2), "int32"), "path": path}
     if arch == "clip_encoder":
         content = np.eye(kwargs.get("contents", 30), dtype="float32")[np.arange(count) % 5]
         motion = rng.normal(size=(count, 3, kwargs.get("motions", 16))).astype("float32")

@@ -1,5 +1,7 @@
 """The optimizer of networks whose work is in kernels."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -37,7 +39,9 @@ class Muon(keras.optimizers.Adam):
         rate, gradient = (ops.cast(x, variable.dtype) for x in (learning_rate, gradient))
         momentum = self._momentums[self._get_variable_index(variable)]
         self.assign(momentum, self.momentum * momentum + gradient)
-        matrix = ops.reshape(gradient + self.momentum * momentum, (-1, variable.shape[-1]))
+        matrix = gradient + self.momentum * momentum
+        # Of its shape the gradient may know less than the variable.
+        matrix = ops.reshape(matrix, (math.prod(variable.shape[:-1]), variable.shape[-1]))
         step = rate * _RMS * max(matrix.shape) ** 0.5 * self._orthogonal(matrix)
         self.assign_sub(variable, ops.reshape(step, variable.shape))
 

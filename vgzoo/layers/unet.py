@@ -17,7 +17,9 @@ from vgzoo.layers.transformer import TransformerLayer
 
 
 class VideoUNet(layers.Layer):
-    """Clips `(B, T, H, W, C)` and styles `(B, style)` → clips `(B, T, H, W, filters)`.
+    """Clips `(B, T, H, W, C)` and styles `(B, style)` → clips, and features of their patches.
+
+    Clips are `(B, T, H, W, filters)`, features `(B·T, H/patch, W/patch, widths[0])`.
 
     Args:
         filters: values of a pixel of the result.
@@ -83,8 +85,9 @@ class VideoUNet(layers.Layer):
             x = kept.pop() + depth_to_space(widen(x), 2)
             for block in blocks:
                 x = block(x, frames=frames, style=style)
-        x = depth_to_space(self.leave(ops.leaky_relu(x)), self.patch)
-        return ops.reshape(x, (-1, frames, height, width, self.filters))
+        features = ops.leaky_relu(x)
+        x = depth_to_space(self.leave(features), self.patch)
+        return ops.reshape(x, (-1, frames, height, width, self.filters)), features
 
     def _attended(self, x, frames: int, style):
         _, height, width, features = x.shape
@@ -96,4 +99,8 @@ class VideoUNet(layers.Layer):
         return ops.reshape(self.norm(x), (-1, height, width, features))
 
     def compute_output_spec(self, x, style):
-        return keras.KerasTensor((*x.shape[:-1], self.filters), self.compute_dtype)
+        size = x.shape[2] // self.patch, x.shape[3] // self.patch, self.enter.filters
+        return (
+            keras.KerasTensor((*x.shape[:-1], self.filters), self.compute_dtype),
+            keras.KerasTensor((x.shape[0] * x.shape[1], *size), self.compute_dtype),
+        )

@@ -116,6 +116,11 @@ class VideoModel(Forecasting, Filling, keras.Model):
         # As Keras' own losses do: gradients are summed over replicas, and the loss is a mean.
         return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
+    @classmethod
+    def learns_from_truth(cls, kwargs: dict) -> bool:
+        """Whether a model of such arguments is trained on how clips were made, beside the clips."""
+        return cls.family == "judge"
+
     def end_burn_in(self) -> None:
         """Drops what only the first steps of a training need; called when a recipe is done."""
 

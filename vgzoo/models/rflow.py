@@ -11,6 +11,8 @@ and sampling follows that velocity from noise to a clip. What is made for video 
   fill little of the space they lie in, velocities all of it (Li and He 2025, "Back to basics",
   arXiv 2511.13720);
 - convolutions where pixels are many, attention where they are few (`vgzoo.layers.unet`);
+- things that keep their shape while they move, one for each class, may be seen as sprites, each
+  read off all frames at once (`vgzoo.layers.sprites`): without, shapes drift along a clip;
 - classes may be left out, in training for some clips, so that sampling can be guided (Ho and
   Salimans 2022, arXiv 2207.12598);
 - few steps: in the end it learns to look ahead, two steps at once for a part of each batch, from
@@ -25,6 +27,7 @@ from vgzoo import random
 from vgzoo.errors import VgzooError
 from vgzoo.layers import masks
 from vgzoo.layers.placing import waves
+from vgzoo.layers.sprites import Sprites, misplaced
 from vgzoo.layers.unet import VideoUNet
 from vgzoo.models.base import VideoModel, register
 from vgzoo.optimizers import Muon
@@ -32,6 +35,7 @@ from vgzoo.samplers import ode
 
 _FINEST = 5  # 2^5 steps: of these and more each looks no further than its own moment
 _LEAST = 0.05  # time to the clip, by which no less is divided
+_PLACES = 0.03  # what a nat of places counts in the loss
 
 
 @register
@@ -44,6 +48,8 @@ class RFlow(VideoModel):
         classes: how many there are; 0 for clips without.
         labels: how many classes a clip has, in any order.
         patch, widths, blocks, features, heads, depth: of the network, as for `VideoUNet`.
+        sprite: side in pixels of things that keep their shape, one for each label, which grey clips
+            are seen as; 0 for none.
         context: frames, of those made or seen last, that the next ones go on from.
         steps: evaluations of the network in a sample, if nothing else is asked for.
         sampler: "euler", "midpoint" or "heun".
@@ -93,6 +99,7 @@ class RFlow(VideoModel):
         features: int = 256,
         heads: int = 4,
         depth: int = 6,
+        sprite: int = 0,
         context: int = 8,
         steps: int = 32,
         sampler: str = "euler",
@@ -109,18 +116,23 @@ class RFlow(VideoModel):
             raise VgzooError(f"height and width must be multiples of {cell}, not {height}×{width}")
         if not 0 < context < max(frames, 2):
             raise VgzooError(f"context must be 1 … {max(frames - 1, 1)}, not {context}")
+        if sprite % 2 or not 0 <= sprite <= min(height, width) or (sprite and channels != 1):
+            raise VgzooError(
+                f"sprite must be an even side within grey frames, not {sprite} of {height}×{width}"
+                f"×{channels}"
+            )
         if sampler not in ode.SAMPLERS:
             raise VgzooError(f"sampler must be {', '.join(ode.SAMPLERS)}, not {sampler!r}")
         self.classes, self.labels = classes, labels
         self.options = ("labels", "steps") if classes else ("steps",)
         self.patch, self.widths, self.blocks = patch, tuple(widths), tuple(blocks)
-        self.features, self.heads, self.depth = features, heads, depth
+        self.features, self.heads, self.depth, self.sprite = features, heads, depth, sprite
         self.context, self.steps, self.sampler = context, steps, sampler
         self.guidance, self.shift, self.moment = guidance, shift, tuple(moment)
         self.known, self.unlabelled = known, unlabelled
         self.ahead = tuple(ahead) if ahead else None
         self.network = VideoUNet(
-            channels,
+            channels + (sprite > 0),  # and how far the sprites are trusted
             patch=patch,
             widths=self.widths,
             blocks=self.blocks,
@@ -133,15 +145,23 @@ class RFlow(VideoModel):
         self.time = layers.Dense(features, name="time")
         self.label = layers.Dense(features, use_bias=False, name="label")
         self.style = layers.Dense(features, name="style")
-        self._style(ops.zeros((1,)), ops.zeros((1,)), ops.zeros((1, classes + 1)))
-        self.network(
+        things = (1, labels, classes + 1)
+        self._style(ops.zeros((1,)), ops.zeros((1,)), ops.zeros(things))
+        _, seen = self.network(
             keras.KerasTensor((1, frames, height, width, channels + 1)),
             keras.KerasTensor((1, features)),
         )
+        self.sprites = None
+        if sprite:
+            self.sprites = Sprites(
+                labels, size=sprite, patch=patch, width=96, blocks=3, name="sprites"
+            )
+            shapes = (1, frames, height, width, 3), things, (1, features)
+            self.sprites(seen, *map(keras.KerasTensor, shapes))
 
     def get_config(self) -> dict:
-        own = ("classes", "labels", "patch", "features", "heads", "depth", "context", "steps")
-        own += ("sampler", "guidance", "shift", "known", "unlabelled")
+        own = ("classes", "labels", "patch", "features", "heads", "depth", "sprite", "context")
+        own += ("steps", "sampler", "guidance", "shift", "known", "unlabelled")
         lists = ("widths", "blocks", "moment")
         return {
             **super().get_config(),
@@ -156,20 +176,20 @@ class RFlow(VideoModel):
     # -- the network -----------------------------------------------------------------------
 
     def _style(self, time, gap, classes):
-        """Times, gaps `(B,)` and counts of classes `(B, classes + 1)` → styles `(B, features)`."""
+        """Times, gaps `(B,)` and classes, as `_classes` gives them → styles `(B, features)`."""
         level = ops.log((1.01 - time) / (0.01 + time)) / 5  # of noise, about -1 … 1
         reach = ops.log(ops.maximum(gap, 0.5 ** (_FINEST + 1))) / np.log(2) / (_FINEST + 1) + 1
         told = self.time(waves(ops.stack([time, level, reach], axis=-1)))
-        return ops.silu(self.style(ops.silu(told + self.label(classes))))
+        return ops.silu(self.style(ops.silu(told + self.label(ops.sum(classes, axis=1)))))
 
-    def _counts(self, labels, rows):
-        """Labels `(B, labels)` → how often each class is there, the last one that of no labels."""
+    def _classes(self, labels, rows):
+        """Labels `(B, labels)` → `(B, labels, classes + 1)`, the last class that of no label."""
         if labels is None:
-            return ops.one_hot(ops.full((rows,), self.classes, "int32"), self.classes + 1)
-        return ops.sum(ops.one_hot(labels, self.classes + 1), axis=1)
+            labels = ops.full((rows, self.labels), self.classes, "int32")
+        return ops.one_hot(labels, self.classes + 1)
 
     def _labels(self, labels):
-        """Labels as data have them → `(B, labels)`."""
+        """Labels as data have them → `(B, labels)`; they have no order."""
         labels = ops.convert_to_tensor(labels)
         fits = [self.label_shape] + [(self.labels,)] * (self.labels == 1)
         if ops.ndim(labels) is not None and tuple(labels.shape[1:]) not in fits:
@@ -179,19 +199,30 @@ class RFlow(VideoModel):
         return ops.reshape(labels, (-1, self.labels))
 
     def _whole(self, x, time, gap, classes, clip, known):
-        """What a noisy clip is: `(B, T, H, W, C)`.
+        """What a noisy clip is: `(B, T, H, W, C)`; arguments of `_parts`."""
+        return self._parts(x, time, gap, classes, clip, known)[0]
+
+    def _parts(self, x, time, gap, classes, clip, known):
+        """What a noisy clip is, the same as sprites show it, and where these are, if there are any.
 
         Args:
             x: the noisy clip.
             time, gap: `(B,)`.
-            classes: as `_counts` gives them.
+            classes: as `_classes` gives them.
             clip: the clip where it is known, anything elsewhere.
             known: 1 where it is, `(B, T, H, W, 1)`.
         """
         seen = known * clip + (1 - known) * x
         style = self._style(time, gap, classes)
-        whole = self.network(ops.concatenate([seen, known], axis=-1), style)
-        return known * clip + (1 - known) * ops.cast(whole, "float32")
+        whole, features = self.network(ops.concatenate([seen, known], axis=-1), style)
+        whole, shown, places = ops.cast(whole, "float32"), None, None
+        if self.sprites:
+            whole, trust = ops.split(whole, 2, axis=-1)
+            frames = ops.concatenate([(seen + 1) / 2, (whole + 1) / 2, known], axis=-1)
+            shown, places = self.sprites(features, frames, classes, style)
+            shown = 2 * ops.cast(shown, "float32") - 1
+            whole = whole + ops.sigmoid(trust) * (shown - whole)
+        return known * clip + (1 - known) * whole, shown, places
 
     def _velocity(self, x, time, gap, *told):
         away = ops.maximum(1 - time, 1e-3)[:, None, None, None, None]
@@ -199,8 +230,16 @@ class RFlow(VideoModel):
 
     # -- training --------------------------------------------------------------------------
 
+    @classmethod
+    def learns_from_truth(cls, kwargs: dict) -> bool:
+        return bool(kwargs.get("sprite"))
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Mean squared error of the velocity, where the clip is not known."""
+        """Mean squared error of the velocity, where the clip is not known.
+
+        Where the batch tells the `"path"` of things, `(B, labels, T, 2)` with top and left edges,
+        sprites learn those too.
+        """
         clip = ops.cast(self.network_clip(x), "float32")
         rows, (frames, height, width) = ops.shape(clip)[0], clip.shape[1:4]
         step = self.next_noise_step()
@@ -210,19 +249,34 @@ class RFlow(VideoModel):
         known = masks.draw(
             rows, frames, height, width, share=self.known, seed=self.seed, step=step, salt=2
         )
-        classes = self._counts(None, rows)
+        classes, labels = self._classes(None, rows), None
         if self.classes and isinstance(x, dict) and "label" in x:
-            left = random.uniform((rows, 1), seed=self.seed, step=step, salt=3) < self.unlabelled
-            classes = ops.where(left, classes, self._counts(self._labels(x["label"]), rows))
+            labels = self._labels(x["label"])
+            left = random.uniform((rows, 1, 1), seed=self.seed, step=step, salt=3)
+            left = left < self.unlabelled
+            classes = ops.where(left, classes, self._classes(ops.sort(labels, axis=1), rows))
         gap, target = ops.zeros_like(time), clip
         if self.ahead:
             time, gap, target = self._ahead(step, time, noise, classes, clip, known)
         share = time[:, None, None, None, None]
-        found = self._whole(share * clip + (1 - share) * noise, time, gap, classes, clip, known)
+        noisy = share * clip + (1 - share) * noise
+        found, shown, places = self._parts(noisy, time, gap, classes, clip, known)
         error = ops.sum(ops.square(found - target), axis=(1, 2, 3, 4))
         error = error / (self.channels * ops.maximum(ops.sum(1 - known, axis=(1, 2, 3, 4)), 1.0))
         self.track(mse=ops.mean(error))
-        return ops.mean(error / ops.square(ops.maximum(1 - time, _LEAST)))
+        loss = error / ops.square(ops.maximum(1 - time, _LEAST))
+        if shown is not None:
+            loss = loss + ops.mean(ops.square(shown - clip), axis=(1, 2, 3, 4))
+            if labels is not None and "path" in x:
+                loss = loss + _PLACES * self._misplaced(places, classes, labels, x["path"])
+        return ops.mean(loss)
+
+    def _misplaced(self, places, classes, labels, path):
+        """Nats `(B,)` of where things are; sprites are in the order of labels that are told."""
+        order = ops.argsort(labels, axis=1)
+        path = ops.take_along_axis(ops.cast(path, "int32"), order[..., None, None], axis=1)
+        alike = ops.sum(ops.square(ops.sum(classes, axis=1)), axis=1)  # labels, if all differ
+        return misplaced(places, path, alike < self.labels + 0.5)
 
     def _ahead(self, step, time, noise, classes, clip, known):
         """Times, gaps and targets where a part of the batch learns to look ahead."""
@@ -258,7 +312,7 @@ class RFlow(VideoModel):
         slope = self._velocity(x, time, gap, classes, clip, known)
         if self.guidance == 1:
             return slope
-        none = self._counts(None, ops.shape(x)[0])
+        none = self._classes(None, ops.shape(x)[0])
         without = self._velocity(x, time, ops.zeros_like(gap), none, clip, known)
         guide = ops.where(gap < 0.5**_FINEST, self.guidance, 1.0)[:, None, None, None, None]
         return without + guide * (slope - without)
@@ -290,8 +344,8 @@ class RFlow(VideoModel):
             steps: evaluations of the network.
         """
         rows = ops.shape(noise)[0]
-        labels = None if labels is None else self._labels(labels)
-        classes = self._counts(labels, rows)
+        labels = None if labels is None else ops.sort(self._labels(labels), axis=1)
+        classes = self._classes(labels, rows)
 
         def velocity(x, time, gap):
             gap = gap if self.ahead else 0.0

@@ -137,7 +137,7 @@ def clips(recipe: dict, stage: dict, *, start: int, steps: int, shard: tuple[int
         "count": steps * stage["batch_size"],
         "shard": shard,
     }
-    if models.model_class(recipe["arch"]).family == "judge":
+    if models.model_class(recipe["arch"]).learns_from_truth(recipe["kwargs"]):
         return truths.clips(recipe["dataset"], "train", **options)
     return data.clips(recipe["dataset"], "train", **options)
 
