@@ -14,9 +14,10 @@ RNG = np.random.default_rng(0)
 
 
 def pixels(count: int, frames: int = 3) -> tf.Tensor:
-    """As `dequantise` gives them: not so near a level's edge that rounding moves them over it."""
-    size = (count, frames, 8, 8, 1)
-    inside = RNG.integers(0, 256, size) + RNG.uniform(0.01, 0.99, size)
+    """Of something that moves, with noise as `dequantise` adds it: inside each level."""
+    still = RNG.integers(0, 256, (count, 8, 8, 1))
+    clips = np.stack([np.roll(still, (t, -t), axis=(1, 2)) for t in range(frames)], axis=1)
+    inside = clips + RNG.uniform(0.01, 0.99, clips.shape)
     return tf.constant((inside / 128 - 1).astype("float32"))
 
 

@@ -179,6 +179,7 @@ class AutoregressiveFlow(layers.Layer):
                 lambda round_, change, *_: ops.logical_and(round_ < block, change > _TOLERANCE),
                 again,
                 (0, ops.full((), np.inf, "float32"), ours, news),
+                maximum_iterations=block,
             )
             past = [
                 tuple(
@@ -194,6 +195,7 @@ class AutoregressiveFlow(layers.Layer):
             lambda at, *_: at < frames * tokens,
             next_block,
             (0, ops.zeros_like(z), last, past),
+            maximum_iterations=frames * tokens // block,
         )
         found = self._turned(ops.reshape(found, (-1, frames, tokens, values)))
         return found, (done + count, last, past)

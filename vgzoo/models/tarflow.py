@@ -227,7 +227,9 @@ class TARFlow(Density, VideoModel):
 
         state = self.flows[-1].begin(noise)
         start = ops.zeros((rows, frames, *size)), ops.zeros((rows, _PAST, *size))
-        return ops.while_loop(lambda t, *_: t < frames, next_frame, (0, *start, state))[1]
+        return ops.while_loop(
+            lambda t, *_: t < frames, next_frame, (0, *start, state), maximum_iterations=frames
+        )[1]
 
     @staticmethod
     def _each(x):
