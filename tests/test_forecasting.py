@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from keras import ops
 from PIL import Image
 from tiny import TINY, recipe, write_mnist
 
@@ -78,9 +79,9 @@ def test_a_forecaster_is_judged_by_the_best_of_its_forecasts(trained):
 
 
 class Oracle:
-    """Forecasts the truth, from clips that it knows, or grey."""
+    """Forecasts the truth, from clips that it knows, or grey; of no weights, by one product."""
 
-    name, context, height = "oracle", 5, 64
+    name, context, frames, height, width, channels = "oracle", 5, 20, 64, 64, 1
 
     def __init__(self, knows: bool):
         self.knows = knows
@@ -88,12 +89,33 @@ class Oracle:
     def forecast_noise_shape(self, frames: int) -> tuple[int, ...]:
         return (frames, 0)
 
+    def count_params(self) -> int:
+        return 3_000_000
+
+    def initial_state(self, context):
+        return context[:, 0, :, :, 0]
+
+    def rollout(self, state, noise):
+        return ops.matmul(state, state), state
+
     def forecast(self, seen, ahead, *, n, seed, batch_size):
         known = forecasting.generation.real_clips(
             "mnist", 4, frames=seen.shape[1] + ahead, size=64, seed=seed
         )
         made = known[: len(seen), seen.shape[1] :]
         return made[:, None] if self.knows else np.full_like(made, 128)[:, None]
+
+
+def test_a_forecaster_without_a_likelihood_stands_in_the_table_of_openstl(trained):
+    report = forecasting.run("mnist", Oracle(knows=True), 4, 0, clips_seen=25_000)
+    header, (own, *published) = report["table"]["header"], report["table"]["rows"]
+    macs = 64**3 / 1e9
+    assert own == ["oracle", 2.5, 25_000, 3.0, pytest.approx(macs), 0, 0, pytest.approx(1), np.inf]
+    assert {len(row) for row in (own, *published)} == {len(header)}
+    tau = next(row for row in published if row[:2] == ["TAU", 200])
+    assert tau[2] == 2_000_000 and tau[header.index("MSE")] == 24.60
+    unknown = forecasting.run("mnist", Oracle(knows=True), 4, 0)["table"]["rows"][0]
+    assert unknown[1:3] == ["–", "–"]
 
 
 def test_the_truth_gets_the_best_figures_and_floors_are_what_they_say(trained):

@@ -171,19 +171,28 @@ def _generation(model: "VideoModel", batch: int, seconds: float) -> dict:
 
 def _forecasting(model: "VideoModel", batch: int, seconds: float) -> dict:
     frames = model.frames - model.context
-
-    def network(context, noise):
-        return model.rollout(model.initial_state(context), noise)[0]
-
-    size = (model.height, model.width, model.channels)
-    clips = np.zeros((batch, model.context, *size), "uint8")
-    noise = np.zeros((batch, *model.forecast_noise_shape(frames)), "float32")
+    clips = np.zeros((batch, model.context, *_size(model)), "uint8")
     times = _timed(lambda: model.forecast(clips, frames, batch_size=batch), seconds)
     return {
         "batch": batch,
         "frames_per_s": batch * frames / statistics.median(times),
-        "gflop_per_frame": flops(network, clips.astype("float32"), noise) / (batch * frames) / 1e9,
+        "gflop_per_frame": forecast_flops(model) / frames / 1e9,
     }
+
+
+def forecast_flops(model: "VideoModel") -> int:
+    """Floating-point operations of what comes after one clip's context, as `flops` counts them."""
+    frames = model.frames - model.context
+
+    def network(context, noise):
+        return model.rollout(model.initial_state(context), noise)[0]
+
+    context = np.zeros((1, model.context, *_size(model)), "float32")
+    return flops(network, context, np.zeros((1, *model.forecast_noise_shape(frames)), "float32"))
+
+
+def _size(model: "VideoModel") -> tuple[int, int, int]:
+    return model.height, model.width, model.channels
 
 
 def training(model: "VideoModel", batch: int, seconds: float) -> dict:

@@ -30,7 +30,8 @@ class Protocol:
     Attributes:
         n: clips by default.
         fits: whether a config is of this kind.
-        run: `(model, n, seed) → report`, or for a generator `(make, spec, n, seed) → report`.
+        run: `(model, n, seed, record) → report`, where the record is what `train.json` says, if
+            there is any; for a generator `(make, spec, n, seed) → report`.
         takes_clips: whether `run` needs clips only, so that a folder of videos can be judged too.
     """
 
@@ -53,7 +54,7 @@ def _reconstruction(dataset: str) -> Protocol:
     return Protocol(
         n=1024,
         fits=lambda c: "reconstruct" in c["tasks"] and c["dataset"] == dataset,
-        run=lambda model, n, seed: reconstruction.run(dataset, model, n, seed),
+        run=lambda model, n, seed, record: reconstruction.run(dataset, model, n, seed),
     )
 
 
@@ -61,7 +62,9 @@ def _forecasting(dataset: str, n: int) -> Protocol:
     return Protocol(
         n=n,
         fits=lambda c: "forecast" in c["tasks"] and c["dataset"] == dataset,
-        run=lambda model, n, seed: forecasting.run(dataset, model, n, seed),
+        run=lambda model, n, seed, record: forecasting.run(
+            dataset, model, n, seed, clips_seen=record.get("clips")
+        ),
     )
 
 
@@ -69,7 +72,15 @@ def _density(dataset: str, n: int) -> Protocol:
     return Protocol(
         n=n,
         fits=lambda c: "density" in c["tasks"] and c["dataset"] == dataset,
-        run=lambda model, n, seed: density.run(dataset, model, n, seed),
+        run=lambda model, n, seed, record: density.run(dataset, model, n, seed),
+    )
+
+
+def _judge(task: str, n: int, run: Callable) -> Protocol:
+    return Protocol(
+        n=n,
+        fits=lambda c: task in c["tasks"],
+        run=lambda model, n, seed, record: run(model, n, seed),
     )
 
 
@@ -85,8 +96,8 @@ PROTOCOLS: dict[str, Protocol] = {
     "generation-mnist": _generation("mnist"),
     "generation-cifar10": _generation("cifar10"),
     "generation-imagenette": _generation("imagenette"),
-    "judge-digits": Protocol(n=512, fits=lambda c: "read-digits" in c["tasks"], run=judges.digits),
-    "judge-clips": Protocol(n=1024, fits=lambda c: "encode-clips" in c["tasks"], run=judges.clips),
+    "judge-digits": _judge("read-digits", 512, judges.digits),
+    "judge-clips": _judge("encode-clips", 1024, judges.clips),
 }
 
 
@@ -144,7 +155,9 @@ def evaluate(
         steps = generation.STEPS if "steps" in model.options else ()
         report = rule.run(make, model.clip_spec, count, int(seed), labels=labels, steps=steps)
     else:
-        report = rule.run(model, count, int(seed))
+        record = folder / "train.json"
+        record = json.loads(record.read_text()) if record.is_file() else {}
+        report = rule.run(model, count, int(seed), record)
     report = {"name": config["name"], "protocol": name, "n": count, "seed": int(seed), **report}
     if write:
         _write(folder, report)
