@@ -138,9 +138,9 @@ def test_a_sprite_starts_as_the_mean_of_what_is_seen_where_it_is(monkeypatch):
     frames = np.zeros((1, 2, 12, 10, 3), "float32")
     for t, (y, x) in enumerate(places):
         frames[0, t, y : y + 4, x : x + 4, :2] = sprite[..., None]
-    sure = np.full((1, 1, 2, 9 * 7), -50, "float32")
+    sure = np.full((1, 1, 2, 9, 7), -50, "float32")
     for t, (y, x) in enumerate(places):
-        sure[0, 0, t, 7 * y + x] = 50
+        sure[0, 0, t, y, x] = 50
     monkeypatch.setattr(layer, "_chances", lambda *_: ops.convert_to_tensor(sure))
     told = np.zeros((2, 6, 5, 3), "float32"), frames, np.zeros((1, 1, 5)), np.zeros((1, 7))
     shown, log = layer(*(ops.convert_to_tensor(np.asarray(x, "float32")) for x in told))

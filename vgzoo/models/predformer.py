@@ -6,6 +6,10 @@ to time, space, space and time; each is attention and a gated feed-forward netwo
 2020, arXiv 2002.05202) behind norms. Frame i of those to come is read off the tokens of frame i of
 those seen: as many come at once as were seen, and for more it goes on from its own. Where tokens
 are is said by turned queries and keys, in place of the paper's fixed sines.
+
+Things that keep their shape may be seen as sprites (`vgzoo.layers.sprites`), whose places in frames
+seen and to come are read off the same tokens: a training of hours, not of days, has digits move on
+sharply then.
 """
 
 import keras
@@ -14,12 +18,14 @@ from keras import layers, ops
 
 from vgzoo.errors import VgzooError
 from vgzoo.layers.spacetime import depth_to_space, space_to_depth
+from vgzoo.layers.sprites import Sprites, misplaced
 from vgzoo.layers.transformer import TransformerLayer
 from vgzoo.models._noiseless import Noiseless
 from vgzoo.models.base import VideoModel, register
 from vgzoo.optimizers import Muon
 
 _ORDER = "TSST"
+_PLACES = 0.02  # what a nat of places counts in the loss
 
 
 @register
@@ -32,6 +38,8 @@ class PredFormer(Noiseless, VideoModel):
         patch: side of a patch in pixels.
         features, heads: width of the transformers, and heads of their attention.
         quadruplets: of layers.
+        objects, sprite: how many things keep their shape, and a side of them in pixels, in square
+            grey frames; 0 for none.
 
     Example:
 
@@ -55,6 +63,8 @@ class PredFormer(Noiseless, VideoModel):
         features: int = 256,
         heads: int = 8,
         quadruplets: int = 2,
+        objects: int = 0,
+        sprite: int = 28,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
         if height % patch or width % patch:
@@ -65,7 +75,13 @@ class PredFormer(Noiseless, VideoModel):
             raise VgzooError(f"context must be {-(-frames // 2)} … {frames - 1}, not {context}")
         if features % (2 * heads):
             raise VgzooError(f"features must be a multiple of 2 · heads={heads}, not {features}")
+        if objects and (sprite % 2 or not 0 < sprite <= height == width or channels != 1):
+            raise VgzooError(
+                f"sprites have an even side within square grey frames, not {sprite} of {height}×"
+                f"{width}×{channels}"
+            )
         self.context, self.patch, self.features = context, patch, features
+        self.objects, self.sprite = objects, sprite
         self.heads, self.quadruplets = heads, quadruplets
         self.pace = context
         self.embed = layers.Dense(features, name="embed")
@@ -75,22 +91,65 @@ class PredFormer(Noiseless, VideoModel):
             for kind in [f"_{k}_{kind}" for k, kind in enumerate(_ORDER)]
         ]
         self.norm = layers.RMSNormalization(name="norm")
-        self.pixels = layers.Dense(channels * patch**2, name="pixels")
+        # Of each pixel also how far the sprites are trusted, if there are any.
+        self.values = channels + (objects > 0)
+        self.pixels = layers.Dense(self.values * patch**2, name="pixels")
+        self.sprites = None
+        if objects:
+            self.sprites = Sprites(
+                objects,
+                size=sprite,
+                patch=patch,
+                width=64,
+                blocks=2,
+                ahead=context,
+                side=height,
+                name="sprites",
+            )
+            self.onward = layers.Dense(features, name="onward")
         self._network(ops.zeros((1, context, height, width, channels)))
 
     def get_config(self) -> dict:
-        own = ("context", "patch", "features", "heads", "quadruplets")
+        own = ("context", "patch", "features", "heads", "quadruplets", "objects", "sprite")
         return super().get_config() | {key: getattr(self, key) for key in own}
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return Muon(5e-4, beta_2=0.99, use_ema=True, ema_momentum=0.999)
 
+    @classmethod
+    def learns_from_truth(cls, kwargs: dict) -> bool:
+        return bool(kwargs.get("objects"))
+
     def predicted(self, clip):
         ahead = self.frames - self.context
-        return self._network(clip[:, : self.context])[:, :ahead]
+        return self._network(clip[:, : self.context])[0][:, :ahead]
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Mean squared error of what is foretold, and of what sprites alone show of it.
+
+        Where the batch tells the `"path"` of things, `(B, objects, T, 2)` with top and left edges,
+        sprites learn those too.
+        """
+        if not self.sprites:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        clip = self.network_clip(x)
+        self.next_noise_step()
+        found, shown, places = self._network(clip[:, : self.context])
+        truth = ops.cast(clip[:, self.context :], "float32")
+        ahead = truth.shape[1]
+        errors = [
+            ops.square(ops.cast(made[:, :ahead], "float32") - truth) for made in (found, shown)
+        ]
+        self.track(frame_mse=ops.mean(ops.sum(errors[0] / 4, axis=(2, 3, 4))))
+        loss = sum(ops.mean(error) for error in errors)
+        if isinstance(x, dict) and "path" in x:
+            any_order = ops.zeros((ops.shape(clip)[0],), "bool")
+            nats = misplaced(places[:, :, : self.frames], ops.cast(x["path"], "int32"), any_order)
+            loss = loss + _PLACES * ops.mean(nats)
+        return loss
 
     def _network(self, seen):
-        """Frames `(B, context, H, W, C)` → as many that come."""
+        """Frames `(B, context, H, W, C)` → as many that come, those as sprites, their places."""
         _, frames, height, width, channels = seen.shape
         rows, columns = height // self.patch, width // self.patch
         x = ops.reshape(ops.cast(seen, self.compute_dtype), (-1, height, width, channels))
@@ -105,8 +164,23 @@ class PredFormer(Noiseless, VideoModel):
                 x = ops.transpose(
                     self._within(layer, ops.transpose(x, (0, 2, 1, 3)), times), (0, 2, 1, 3)
                 )
-        x = ops.reshape(self.pixels(self.norm(x)), (-1, rows, columns, channels * self.patch**2))
-        return ops.reshape(depth_to_space(x, self.patch), (-1, frames, height, width, channels))
+        x = ops.reshape(self.norm(x), (-1, rows, columns, self.features))
+        made = depth_to_space(self.pixels(x), self.patch)
+        made = ops.reshape(made, (-1, frames, height, width, self.values))
+        if not self.sprites:
+            return made, None, None
+        made, trust = ops.split(made, 2, axis=-1)
+        about = ops.mean(ops.reshape(x, (-1, frames * rows * columns, self.features)), axis=1)
+        light = (ops.cast(seen, self.compute_dtype) + 1) / 2
+        shown, found = self.sprites(
+            x,
+            ops.concatenate([light, light, ops.ones_like(light)], axis=-1),
+            ops.ones_like(about[:, None, :1]) + ops.zeros((1, self.objects, 1), x.dtype),
+            about,
+            self.onward(x),
+        )
+        shown = 2 * shown - 1
+        return made + ops.sigmoid(trust) * (shown - made), shown, found
 
     def _within(self, layer, x, places):
         """Tokens `(B, M, L, ·)` that attend within each M."""
@@ -120,7 +194,7 @@ class PredFormer(Noiseless, VideoModel):
         return ops.repeat(context, copies, axis=0)
 
     def rollout(self, state, noise):
-        made = self._network(state)
+        made = self._network(state)[0]
         return made, ops.clip(made, -1, 1)
 
 
