@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from every import build
+from keras import ops
 from tiny import TINY, clip_batch
 
-from vgzoo import models
+from vgzoo import models, optimizers
 from vgzoo.errors import VgzooError
+from vgzoo.layers.sprites import misplaced
 from vgzoo.models import predformer
 from vgzoo.models.convlstm import Cell
 
@@ -50,9 +52,14 @@ def test_convlstm_foretells_each_frame_from_those_before_it():
     np.testing.assert_allclose(model.predicted(changed), made, atol=1e-6)
 
 
-@pytest.mark.parametrize("arch", ["convlstm", "predformer"])
-def test_what_is_trained_is_what_is_forecast(arch):
-    model, clip = build(arch), clips()
+SPRITES = {"objects": 2, "sprite": 8}
+
+
+@pytest.mark.parametrize(
+    ("arch", "options"), [("convlstm", {}), ("predformer", {}), ("predformer", SPRITES)]
+)
+def test_what_is_trained_is_what_is_forecast(arch, options):
+    model, clip = build(arch, **options), clips()
     state = model.initial_state(clip[:, :3])
     made, _ = model.rollout(state, np.zeros((2, 3, 0), "float32"))
     np.testing.assert_allclose(made, np.asarray(model.predicted(clip))[:, -3:], atol=1e-5)
@@ -75,11 +82,53 @@ def test_layers_attend_to_time_space_space_and_time(monkeypatch):
         model = build("predformer")
         model.layers_ = [model.layers_[i]]
         monkeypatch.setattr(predformer, "_ORDER", kind * 4)
-        difference = np.asarray(model._network(changed) - model._network(clip))
+        difference = np.asarray(model._network(changed)[0] - model._network(clip)[0])
         reached = np.abs(difference).reshape(3, 4, 4, 4, 4).max(axis=(2, 4)) > 1e-6
         assert reached.sum() == {"T": 3, "S": 16}[kind]
         assert (reached[:, 0, 0] if kind == "T" else reached[1]).all()
     assert order == "TSST"
+
+
+def test_sprites_of_a_forecast_learn_where_things_are_and_will_be():
+    """Two things that move straight on: all places are found after some steps, from nothing."""
+    model = models.build("predformer", **TINY["predformer"] | SPRITES | {"features": 32})
+    rng = np.random.default_rng(0)
+
+    def batch(count: int) -> dict:
+        shapes = rng.uniform(0.5, 1, (count, 2, 8, 8)) * (rng.uniform(size=(count, 2, 8, 8)) > 0.3)
+        start, speed = rng.integers(2, 4, (count, 2, 2)), rng.integers(-1, 2, (count, 2, 2))
+        path = np.stack([np.clip(start + t * speed, 0, 8) for t in range(6)], axis=2)
+        clip = np.zeros((count, 6, 16, 16, 1))
+        for i, k, t in np.ndindex(count, 2, 6):
+            y, x = path[i, k, t]
+            part = clip[i, t, y : y + 8, x : x + 8, 0]
+            np.maximum(part, shapes[i, k], out=part)
+        return {"clip": (255 * clip).astype("uint8"), "path": path.astype("int32")}
+
+    model.compile(optimizers.Muon(3e-3))
+    first = model.train_on_batch(batch(32))
+    for _ in range(60):
+        last = model.train_on_batch(batch(32))
+    assert last < 0.6 * first
+    held = batch(64)
+    _, shown, log = model._network((held["clip"][:, :3] / 127.5 - 1).astype("float32"))
+    assert shown.shape == (64, 3, 16, 16, 1) and log.shape == (64, 2, 6, 9, 9)
+    nats = misplaced(log, ops.convert_to_tensor(held["path"]), ops.zeros((64,), "bool"))
+    assert float(ops.mean(nats)) < 0.75 * np.log(81)
+
+
+def test_only_what_was_seen_of_places_says_where_things_go_on():
+    """The path of each axis for itself, by a network that is the same for both and for all."""
+    model = build("predformer", **SPRITES)
+    rng = np.random.default_rng(0)
+    log = np.log(rng.dirichlet(np.ones(81), (1, 2, 3)).reshape(1, 2, 3, 9, 9)).astype("float32")
+    found = np.asarray(model.sprites._onward(log))
+    turned = np.asarray(model.sprites._onward(np.swapaxes(log, 3, 4)[:, ::-1]))
+    np.testing.assert_allclose(turned, np.swapaxes(found, 3, 4)[:, ::-1], atol=1e-5)
+    # A sum of what the rows and the columns say.
+    mixed = found - found.mean(3, keepdims=True) - found.mean(4, keepdims=True)
+    np.testing.assert_allclose(mixed + found.mean((3, 4), keepdims=True), 0, atol=1e-5)
+    assert np.ptp(found, axis=(3, 4)).min() > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -89,6 +138,8 @@ def test_layers_attend_to_time_space_space_and_time(monkeypatch):
         ("predformer", {"context": 6}, "context must be 3 … 5, not 6"),
         ("predformer", {"height": 18}, "multiples of patch=4"),
         ("predformer", {"features": 10}, "multiple of 2 · heads=2"),
+        ("predformer", {"objects": 2, "sprite": 7}, "even side within square grey frames, not 7"),
+        ("predformer", SPRITES | {"channels": 3}, "even side within square grey frames"),
         ("convlstm", {"context": 6}, "context must be 1 … 5, not 6"),
         ("convlstm", {"height": 18}, "multiples of patch=4"),
     ],

@@ -158,12 +158,12 @@ def test_a_flow_goes_on_from_where_it_stopped():
 def test_a_frame_is_laid_out_in_all_its_shifts(channels):
     frame = RNG.integers(1, 256, (2, 12, 8, channels)).astype("float32")
     found = np.asarray(shifts(tf.constant(frame), 4, 2))
-    assert found.shape == (2, 6, 25, 16 * channels)
+    assert found.shape == (2, 6, 16 * channels, 25)
     wide = np.pad(frame, ((0, 0), (2, 2), (2, 2), (0, 0)))
     for i, (y, x) in enumerate(ways(2)):
         moved = wide[:, 2 - y : 14 - y, 2 - x : 10 - x]
         wanted = np.asarray(space_to_depth(tf.constant(moved), 4)).reshape(2, 6, -1)
-        np.testing.assert_array_equal(found[:, :, i], wanted)
+        np.testing.assert_array_equal(found[..., i], wanted)
     # A frame that moved is matched by its motion alone, but at the edge.
     later = np.roll(frame, (1, -2), axis=(1, 2))
     tokens = np.asarray(space_to_depth(tf.constant(later), 4)).reshape(2, 6, -1)
@@ -183,29 +183,39 @@ def test_the_normal_distribution_is_exact_in_its_tails():
 
 
 def test_what_moved_becomes_gaussian_at_the_cost_of_knowing_it():
-    """Tokens that are as the frame before showed, two ways as likely, or new."""
-    flow = MixtureFlow(ways=3, width=8, heads=2, depth=1, window=1)
+    """Tokens of a chain: each pixel as the one before it came, or by a way drawn anew."""
+    flow = MixtureFlow(ways=3, columns=2, width=8, heads=2, depth=1, window=1)
     flow.build((None, 1, 2, 4))
-    scale = np.log([0.5, 0.3, 0.15, 0.05])  # of what is said before anything is learned: a bias
-    flow.affine.bias.assign(scale)
+    # What is said before anything is learned: a bias.
+    start, anew = np.array([0.5, 0.3, 0.15, 0.05]), 0.2
+    flow.affine.bias.assign([*np.log(start), 3 + np.log(0.19 / 0.8)])
     share = RNG.dirichlet(np.ones(256))
     flow.logits.assign(np.log(share) / 30)
+    share = 0.999 * share + 0.001 / 256  # a thousandth of what is new has all levels alike
     count = 20_000
-    shown = RNG.integers(0, 256, (count, 1, 2, 3, 4))
-    which = RNG.choice(4, (count, 1, 2, 1, 4), p=np.exp(scale))
-    new = RNG.choice(256, (count, 1, 2, 1, 4), p=share)
-    level = np.where(which == 3, new, np.take_along_axis(shown, which % 3, axis=3))[:, :, :, 0]
+    shown = RNG.integers(0, 256, (count, 1, 2, 4, 3))
+    which = RNG.choice(4, (count, 1, 2, 4), p=start)
+    for p in range(1, 4):
+        kept = RNG.uniform(size=which[..., p].shape) > anew
+        which[..., p] = np.where(kept, which[..., p - 1], which[..., p])
+    new = RNG.choice(256, which.shape, p=share / share.sum())
+    moved = np.take_along_axis(shown, (which % 3)[..., None], axis=4)[..., 0]
+    level = np.where(which == 3, new, moved)
     x = ((level + RNG.uniform(0.01, 0.99, level.shape)) / 128 - 1).astype("float32")
-    shown = tf.constant(shown.astype("float32"))
-    value, found = flow(tf.constant(x), shown=shown)
+    value, found = flow(tf.constant(x), shown=tf.constant(shown.astype("float32")))
     assert stats.kstest(np.asarray(value).ravel(), "norm").statistic < 0.01
-    back, _ = flow.invert(value[:64], shown=shown[:64])
+    back, _ = flow.invert(value[:64], shown=tf.constant(shown[:64].astype("float32")))
     np.testing.assert_allclose(back, x[:64], atol=1e-4)
+    # The chain's likelihood by the forward algorithm.
     density = stats.norm.logpdf(np.asarray(value)).sum(axis=(1, 2, 3)) + np.asarray(found)
-    chances = (np.asarray(shown) == level[:, :, :, None]) * np.exp(scale[:3])[:, None]
-    # A thousandth of what is new is shared by all levels alike.
-    chances = chances.sum(axis=3) + 0.05 * (0.999 * share + 0.001 / 256)[level]
-    np.testing.assert_allclose(density, np.log(chances * 128).sum(axis=(1, 2, 3)), atol=0.02)
+    chance, wanted = np.tile(start, (count, 1, 2, 1)), 0
+    for p in range(4):
+        likely = (shown[..., p, :] == level[..., p, None]).astype(float)
+        joint = chance * np.concatenate([likely, share[level[..., p, None]]], axis=-1)
+        total = joint.sum(axis=-1, keepdims=True)
+        wanted = wanted + np.log(128 * total[..., 0])
+        chance = (1 - anew) * joint / total + anew * start
+    np.testing.assert_allclose(density, wanted.sum(axis=(1, 2)), atol=0.02)
 
 
 def test_a_block_takes_no_more_rounds_than_it_has_tokens(monkeypatch):

@@ -21,7 +21,7 @@ def ways(reach: int) -> list[tuple[int, int]]:
 
 
 def shifts(frame, patch: int, reach: int):
-    """Each patch as it is if the frame moves: `(B, H, W, C)` → `(B, places, ways, C·patch²)`.
+    """Each patch as it is if the frame moves: `(B, H, W, C)` → `(B, places, C·patch², ways)`.
 
     Places and values are ordered as by `space_to_depth`, ways as by `ways`. What comes in from
     beyond the edge is 0.
@@ -35,7 +35,8 @@ def shifts(frame, patch: int, reach: int):
         [
             index[reach - y : reach - y + patch, reach - x : reach - x + patch].ravel()
             for y, x in ways(reach)
-        ]
+        ],
+        axis=-1,
     )
     places = around.shape[1] * around.shape[2]
     around = ops.reshape(around, (-1, around.shape[3]))
@@ -47,10 +48,10 @@ def mismatch(tokens, shown):
 
     Args:
         tokens: levels of the frame's patches.
-        shown: as `shifts` gives it of the levels of the frame before, `(B, N, ways, D)`.
+        shown: as `shifts` gives it of the levels of the frame before, `(B, N, D, ways)`.
     """
-    other = ops.not_equal(tokens[:, :, None], shown)
-    return ops.mean(ops.cast(other, "float32"), axis=-1)
+    other = ops.not_equal(tokens[..., None], shown)
+    return ops.mean(ops.cast(other, "float32"), axis=-2)
 
 
 class Anticipation(keras.Model):

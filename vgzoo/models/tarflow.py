@@ -100,7 +100,12 @@ class TARFlow(Density, VideoModel):
                 patch=patch, filters=foresight, blocks=2, name="anticipation"
             )
             self.levels = MixtureFlow(
-                **sizes, ways=len(ways(reach)), depth=recall, window=1, name="levels"
+                **sizes,
+                ways=len(ways(reach)),
+                columns=width // patch,
+                depth=recall,
+                window=1,
+                name="levels",
             )
         else:
             self.levels = Marginal(name="marginal")
@@ -168,7 +173,7 @@ class TARFlow(Density, VideoModel):
     def _expected(self, pixels):
         """What the frames before each say of it, black before the first, and what it may show.
 
-        Features `(B·T, 1, N, foresight)` and levels `(B·T, 1, N, ways, D)`.
+        Features `(B·T, 1, N, foresight)` and levels `(B·T, 1, N, D, ways)`.
         """
         levels = _levels(pixels)
         frames, size = levels.shape[1], levels.shape[2:]
@@ -197,7 +202,7 @@ class TARFlow(Density, VideoModel):
         return self.anticipation(before, moved)[:, None], shown
 
     def _shifts(self, levels):
-        """Levels that each frame of clips lets the next one show: `(B·T, N, ways, D)`."""
+        """Levels that each frame of clips lets the next one show: `(B·T, N, D, ways)`."""
         frames = ops.reshape(levels, (-1, *levels.shape[2:]))
         return shifts(frames, self.patch, self.reach)
 
