@@ -77,6 +77,8 @@ TINY = {
         "width": 16,
         "context": 3,
         "patch": 4,
+        "filters": 6,
+        "blocks": 1,
         "features": 12,
         "heads": 2,
         "quadruplets": 1,
