@@ -23,8 +23,8 @@ def ways(reach: int) -> list[tuple[int, int]]:
 def shifts(frame, patch: int, reach: int):
     """Each patch as it is if the frame moves: `(B, H, W, C)` → `(B, places, C·patch², ways)`.
 
-    Places and values are ordered as by `space_to_depth`, ways as by `ways`. What comes in from
-    beyond the edge is 0.
+    Of levels, float in and uint8 out: there are many. Places and values are ordered as by
+    `space_to_depth`, ways as by `ways`. What comes in from beyond the edge is 0.
     """
     channels = frame.shape[-1]
     wide = patch + 2 * reach
@@ -39,7 +39,7 @@ def shifts(frame, patch: int, reach: int):
         axis=-1,
     )
     places = around.shape[1] * around.shape[2]
-    around = ops.reshape(around, (-1, around.shape[3]))
+    around = ops.cast(ops.reshape(around, (-1, around.shape[3])), "uint8")
     return ops.reshape(ops.take(around, index, axis=-1), (-1, places, *index.shape))
 
 
@@ -50,7 +50,7 @@ def mismatch(tokens, shown):
         tokens: levels of the frame's patches.
         shown: as `shifts` gives it of the levels of the frame before, `(B, N, D, ways)`.
     """
-    other = ops.not_equal(tokens[..., None], shown)
+    other = ops.not_equal(ops.cast(tokens, shown.dtype)[..., None], shown)
     return ops.mean(ops.cast(other, "float32"), axis=-2)
 
 

@@ -61,3 +61,8 @@ class Marginal(layers.Layer):
         channels = table.shape[0]
         index = ops.cast(level, "int32") + LEVELS * ops.arange(channels, dtype="int32")
         return ops.take(ops.reshape(table, (-1,)), index)
+
+
+def levels(x):
+    """The levels, 0 … 255, of pixels in (-1, 1), float: exact, however exact pixels are."""
+    return ops.clip(ops.floor((x + 1) * (LEVELS / 2)), 0.0, LEVELS - 1.0)

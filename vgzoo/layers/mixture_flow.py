@@ -16,7 +16,7 @@ from keras import ops
 from vgzoo.layers import probit
 from vgzoo.layers.anticipation import mismatch
 from vgzoo.layers.autoregressive import AutoregressiveFlow
-from vgzoo.layers.marginal import LEVELS
+from vgzoo.layers.marginal import LEVELS, levels
 
 _NEW = 1e-4  # of probability, at least, that a pixel is new
 _ANY = 1e-3  # of that, shared by all levels alike
@@ -54,14 +54,14 @@ class MixtureFlow(AutoregressiveFlow):
 
     def _seen(self, x, shown):
         # Levels, not what lies within them: they are exact, however exact the rest is.
-        level = _levels(x)
+        level = levels(x)
         return ops.concatenate([level / (LEVELS / 2) - 1, mismatch(level, shown)], axis=-1)
 
     def _to_noise(self, x, said, shown):
-        levels = _levels(x)
-        inside = ops.unstack((x + 1) * (LEVELS / 2) - levels, axis=-1)
+        level = levels(x)
+        inside = ops.unstack((x + 1) * (LEVELS / 2) - level, axis=-1)
         mixture, values, slopes = self._mixture(said), [], []
-        pixels = zip(ops.unstack(levels, axis=-1), ops.unstack(shown, axis=2), inside, strict=True)
+        pixels = zip(ops.unstack(level, axis=-1), ops.unstack(shown, axis=2), inside, strict=True)
         for level, ways, within in pixels:
             (below, share, above), mixture = self._parts(level, ways, mixture)
             value = probit.quantile(below + share * within, above + share * (1 - within))
@@ -108,7 +108,7 @@ class MixtureFlow(AutoregressiveFlow):
     def _parts(level, ways, mixture):
         """Probability below a level `(B, L)`, of it, and above it, and the mixture after it."""
         (moved, new), start, anew, tables = mixture
-        index, level = ops.cast(level, "int32"), level[..., None]
+        index, level = ops.cast(level, "int32"), ops.cast(level, ways.dtype)[..., None]
         total, share = [], None
         for compare, table in zip((ops.less, ops.equal, ops.greater), tables, strict=True):
             parts = ops.where(compare(ways, level), moved, 0.0)
@@ -124,7 +124,3 @@ class MixtureFlow(AutoregressiveFlow):
         """Of what is new: probability below each level, of it, and above it, `(256,)` each."""
         share = ops.softmax(30 * self.logits) * (1 - _ANY) + _ANY / LEVELS
         return ops.cumsum(share) - share, share, ops.flip(ops.cumsum(ops.flip(share))) - share
-
-
-def _levels(x):
-    return ops.clip(ops.floor((x + 1) * (LEVELS / 2)), 0.0, LEVELS - 1.0)

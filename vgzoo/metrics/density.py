@@ -13,7 +13,7 @@ from vgzoo.metrics import generation
 from vgzoo.metrics.bits_per_dim import BitsPerDim
 from vgzoo.metrics.codecs import CodecBitsPerDim
 
-_BATCH = 16
+_BATCH = 64
 _PUBLISHED = {
     "mnist-stills": [["Glow (arXiv 1807.03039)", 1.05], ["Residual Flow (arXiv 1906.02735)", 0.97]],
     "cifar10-stills": [["Glow (arXiv 1807.03039)", 3.35]],

@@ -20,7 +20,7 @@ from vgzoo import random
 from vgzoo.errors import VgzooError
 from vgzoo.layers.anticipation import Anticipation, mismatch, shifts, ways
 from vgzoo.layers.autoregressive import AutoregressiveFlow
-from vgzoo.layers.marginal import LEVELS, Marginal
+from vgzoo.layers.marginal import Marginal, levels
 from vgzoo.layers.mixture_flow import MixtureFlow
 from vgzoo.layers.spacetime import depth_to_space, space_to_depth
 from vgzoo.models._density import Density
@@ -175,18 +175,17 @@ class TARFlow(Density, VideoModel):
 
         Features `(B·T, 1, N, foresight)` and levels `(B·T, 1, N, D, ways)`.
         """
-        levels = _levels(pixels)
-        frames, size = levels.shape[1], levels.shape[2:]
-        black = ops.zeros_like(ops.split(levels, [1], axis=1)[0])
-        known = ops.concatenate([black] * _PAST + [levels], axis=1)
+        now = levels(pixels)
+        frames, size = now.shape[1], now.shape[2:]
+        black = ops.zeros_like(ops.split(now, [1], axis=1)[0])
+        known = ops.concatenate([black] * _PAST + [now], axis=1)
         shown = self._shifts(ops.split(known, [_PAST - 1, frames + _PAST - 1], axis=1)[1])
-        moved = mismatch(self._tokens(self._each(levels))[:, 0], shown)
+        moved = mismatch(self._tokens(self._each(now))[:, 0], shown)
         moved = ops.reshape(moved, (-1, frames, *moved.shape[1:]))
         nothing = ops.zeros_like(ops.split(moved, [1], axis=1)[0])  # all that is black matches
         moved = ops.concatenate([nothing] * (_PAST - 1) + [moved], axis=1)
-        before = self._each(self._windows(known, frames, _PAST))
-        moved = self._each(self._windows(moved, frames, _PAST - 1))
-        before = ops.reshape(before, (-1, _PAST, *size))
+        before = ops.reshape(self._windows(known, frames, _PAST), (-1, _PAST, *size))
+        moved = self._windows(moved, frames, _PAST - 1)
         about = self.anticipation(before, ops.reshape(moved, (-1, *moved.shape[2:])))
         return about[:, None], shown[:, None]
 
@@ -201,9 +200,9 @@ class TARFlow(Density, VideoModel):
         moved = ops.reshape(moved, (-1, _PAST - 1, *moved.shape[1:]))
         return self.anticipation(before, moved)[:, None], shown
 
-    def _shifts(self, levels):
+    def _shifts(self, clips):
         """Levels that each frame of clips lets the next one show: `(B·T, N, D, ways)`."""
-        frames = ops.reshape(levels, (-1, *levels.shape[2:]))
+        frames = ops.reshape(clips, (-1, *clips.shape[2:]))
         return shifts(frames, self.patch, self.reach)
 
     def _backward(self, noise):
@@ -227,7 +226,7 @@ class TARFlow(Density, VideoModel):
             else:
                 frame = self.levels.invert(self._pixels(x))
             clip = ops.slice_update(clip, (0, t, 0, 0, 0), frame)
-            before = ops.concatenate([before[:, 1:], _levels(frame)], axis=1)
+            before = ops.concatenate([before[:, 1:], levels(frame)], axis=1)
             return t + 1, clip, before, state
 
         state = self.flows[-1].begin(noise)
@@ -276,11 +275,6 @@ class TARFlow(Density, VideoModel):
             return pixels
         draw = random.normal(ops.shape(pixels), seed=self.seed, step=step, salt=1)
         return ops.clip(pixels + self.noise * draw, -1 + 1e-4, 1 - 1e-4)
-
-
-def _levels(pixels):
-    """The levels, 0 … 255, of pixels in (-1, 1): exact, however exact pixels are."""
-    return ops.clip(ops.floor((pixels + 1) * (LEVELS / 2)), 0.0, LEVELS - 1.0)
 
 
 MODEL = TARFlow
