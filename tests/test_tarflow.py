@@ -183,39 +183,73 @@ def test_the_normal_distribution_is_exact_in_its_tails():
 
 
 def test_what_moved_becomes_gaussian_at_the_cost_of_knowing_it():
-    """Tokens of a chain: each pixel as the one before it came, or by a way drawn anew."""
-    flow = MixtureFlow(ways=3, columns=2, width=8, heads=2, depth=1, window=1)
+    """Tokens of a chain: each pixel as the one before it came, or by a component drawn anew."""
+    flow = MixtureFlow(ways=3, patches=2, columns=2, width=8, heads=2, depth=1, window=1)
     flow.build((None, 1, 2, 4))
-    # What is said before anything is learned: a bias.
-    start, anew = np.array([0.5, 0.3, 0.15, 0.05]), 0.2
+    # What is said before anything is learned: a bias. Neighbours say nothing here.
+    start, anew = np.array([0.5, 0.25, 0.1, 0.1, 0.05]), 0.2
     flow.affine.bias.assign([*np.log(start), 3 + np.log(0.19 / 0.8)])
+    flow.alike.assign(np.zeros(3))
+    # Learned patches: black, fifteen ranges of 16 levels, one of 12, and white; in each, levels as
+    # often as they come at all. A thousandth goes to all alike.
+    edges = np.array([0, 1, *range(17, 242, 16), 253, 256])
+    book = RNG.normal(size=(4, 18, 2)) * 2
+    flow.codebook.assign(book.reshape(72, 2))
+    bins = np.exp(book) / np.exp(book).sum(axis=1, keepdims=True)
+    bins = 0.999 * bins + 0.001 * np.diff(edges)[:, None] / 256
     share = RNG.dirichlet(np.ones(256))
     flow.logits.assign(np.log(share) / 30)
-    share = 0.999 * share + 0.001 / 256  # a thousandth of what is new has all levels alike
+    share = 0.999 * share + 0.001 / 256
+    patches = np.concatenate(
+        [
+            bins[:, k, None] * (share[a:b] / share[a:b].sum())[:, None]
+            for k, (a, b) in enumerate(zip(edges, edges[1:], strict=False))
+        ],
+        axis=1,
+    )  # (4, 256, 2)
+    np.testing.assert_allclose(patches.sum(axis=1), 1, rtol=1e-6)
     count = 20_000
     shown = RNG.integers(0, 256, (count, 1, 2, 4, 3))
-    which = RNG.choice(4, (count, 1, 2, 4), p=start)
+    which = RNG.choice(5, (count, 1, 2, 4), p=start)
     for p in range(1, 4):
         kept = RNG.uniform(size=which[..., p].shape) > anew
         which[..., p] = np.where(kept, which[..., p - 1], which[..., p])
-    new = RNG.choice(256, which.shape, p=share / share.sum())
     moved = np.take_along_axis(shown, (which % 3)[..., None], axis=4)[..., 0]
-    level = np.where(which == 3, new, moved)
+    level = moved
+    for p, j in itertools.product(range(4), range(2)):
+        new = RNG.choice(256, which[..., p].shape, p=patches[p, :, j])
+        level[..., p] = np.where(which[..., p] == 3 + j, new, level[..., p])
     x = ((level + RNG.uniform(0.01, 0.99, level.shape)) / 128 - 1).astype("float32")
-    value, found = flow(tf.constant(x), shown=tf.constant(shown.astype("float32")))
+    value, found = flow(tf.constant(x), shown=tf.constant(shown.astype("uint8")))
     assert stats.kstest(np.asarray(value).ravel(), "norm").statistic < 0.01
-    back, _ = flow.invert(value[:64], shown=tf.constant(shown[:64].astype("float32")))
+    back, _ = flow.invert(value[:64], shown=tf.constant(shown[:64].astype("uint8")))
     np.testing.assert_allclose(back, x[:64], atol=1e-4)
     # The chain's likelihood by the forward algorithm.
     density = stats.norm.logpdf(np.asarray(value)).sum(axis=(1, 2, 3)) + np.asarray(found)
     chance, wanted = np.tile(start, (count, 1, 2, 1)), 0
     for p in range(4):
         likely = (shown[..., p, :] == level[..., p, None]).astype(float)
-        joint = chance * np.concatenate([likely, share[level[..., p, None]]], axis=-1)
+        joint = chance * np.concatenate([likely, patches[p][level[..., p]]], axis=-1)
         total = joint.sum(axis=-1, keepdims=True)
         wanted = wanted + np.log(128 * total[..., 0])
         chance = (1 - anew) * joint / total + anew * start
     np.testing.assert_allclose(density, wanted.sum(axis=(1, 2)), atol=0.02)
+
+
+def test_neighbours_move_alike():
+    """Of the tokens beside and above, those that moved one way speak for it, wherever that is."""
+    flow = MixtureFlow(ways=3, patches=2, columns=3, width=8, heads=2, depth=1, window=1)
+    flow.build((None, 1, 9, 2))
+    assert flow.offsets == (1, 2, 3, 4)
+    shown = RNG.integers(0, 256, (1, 1, 9, 2, 3)).astype("uint8")
+    level = RNG.integers(0, 256, (1, 1, 9, 2))
+    shown[0, 0, 2, :, 1] = level[0, 0, 2]  # the third token moved the second way
+    x = ((level + 0.5) / 128 - 1).astype("float32")
+    said = []
+    flow._to_noise = lambda x, s, shown: (said.append(np.asarray(s)[0]), (x, tf.zeros((1,))))[1]
+    flow(tf.constant(x), shown=tf.constant(shown))
+    favoured = said[0][:, 1] - said[0][:, 0] > 1
+    assert list(np.flatnonzero(favoured)) == [3, 4, 5, 6]
 
 
 def test_a_block_takes_no_more_rounds_than_it_has_tokens(monkeypatch):

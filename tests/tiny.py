@@ -60,6 +60,7 @@ TINY = {
         "deep": 1,
         "window": 2,
         "recall": 1,
+        "patches": 3,
         "reach": 1,
     },
     "glow": {

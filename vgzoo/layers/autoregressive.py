@@ -56,7 +56,7 @@ class AutoregressiveFlow(layers.Layer):
             name="place", shape=(tokens, self.width), initializer="random_normal"
         )
         self._build_own(values)
-        self.embed.build((None, None, seen))
+        self.embed.build((None, None, seen * len(self.offsets)))
         if self.told:
             self.told.build((None, None, self.known))
         for layer in (*self.layers_, self.norm, self.hidden):
@@ -65,6 +65,8 @@ class AutoregressiveFlow(layers.Layer):
         self.affine.build((None, None, self.width))
 
     # What is done to a token, and what the tokens after it see of it.
+
+    offsets = (1,)  # how many tokens ago those came that a token is told of directly
 
     def _sizes(self, values: int) -> tuple[int, int]:
         """Numbers of a token that are seen, and numbers that are said of it."""
@@ -110,12 +112,13 @@ class AutoregressiveFlow(layers.Layer):
         seen = self._seen(x, shown)
         before, _ = ops.split(seen, [frames * tokens - 1], axis=1)
         start = ops.zeros_like(ops.split(seen, [1], axis=1)[0]) + ops.cast(self.first, x.dtype)
+        before = ops.concatenate([start] * max(self.offsets) + [before], axis=1)
         index = np.arange(frames * tokens)
         sees = self._sees(index, index, tokens)
         if 1 < self.window < frames:
             sees = self._window(frames, tokens)
         said, _ = self._read(
-            ops.concatenate([start, before], axis=1),
+            self._told_of(before),
             ops.concatenate([self.place] * frames, axis=0),
             self._heard(about),
             sees,
@@ -127,7 +130,8 @@ class AutoregressiveFlow(layers.Layer):
     def begin(self, noise):
         """What `invert` goes on from before the first frame; of `noise` only the shape counts."""
         rows, tokens = ops.shape(noise)[0], noise.shape[2]
-        last = ops.zeros((rows, 1, self.first.shape[0])) + ops.cast(self.first, noise.dtype)
+        first = ops.cast(self.first, noise.dtype)
+        last = ops.zeros((rows, max(self.offsets), first.shape[0])) + first
         kept = (rows, self.window * tokens, self.heads, self.width // self.heads)
         past = [(ops.zeros(kept, self.compute_dtype),) * 2 for _ in self.layers_]
         return ops.zeros((), "int32"), last, past
@@ -169,6 +173,7 @@ class AutoregressiveFlow(layers.Layer):
             def again(round_, change, guess, news):
                 seen = self._seen(guess, ways)[:, : block - 1]
                 before = ops.concatenate([last, seen], axis=1)
+                before = self._told_of(before)
                 said, news = self._read(before, places, told, mask, times, past)
                 better = to_tokens(ours, said, ways)
                 return round_ + 1, ops.max(ops.abs(better - guess)), better, news
@@ -189,7 +194,8 @@ class AutoregressiveFlow(layers.Layer):
                 for pair in zip(past, news, strict=True)
             ]
             found = ops.slice_update(found, (0, at, 0), made)
-            return at + block, found, self._seen(made, ways)[:, block - 1 :], past
+            last = ops.concatenate([last, self._seen(made, ways)], axis=1)[:, block:]
+            return at + block, found, last, past
 
         count, found, last, past = ops.while_loop(
             lambda at, *_: at < frames * tokens,
@@ -213,6 +219,15 @@ class AutoregressiveFlow(layers.Layer):
 
     def _times(self, index, tokens: int):
         return None if self.window == 1 else ops.cast(index // tokens, "float32")
+
+    def _told_of(self, before):
+        """What tokens saw that came before each, of all those before → of those at the offsets."""
+        furthest = max(self.offsets)
+        count = before.shape[1] + 1 - furthest
+        parts = [
+            ops.split(before, [furthest - i, furthest - i + count], axis=1)[1] for i in self.offsets
+        ]
+        return ops.concatenate(parts, axis=-1)
 
     def _in_line(self, x):
         """`(B, T, N, …)` → `(B, T·N, …)`, in the order in which tokens come."""

@@ -1,8 +1,9 @@
 """The step of a flow that knows what the frame before showed: pixels are what moved there, or new.
 
 A pixel's level is drawn from a mixture: one component for each way in which the frame before may
-have moved, which is sure of the level, and one that knows only how often levels come at all. What
-explained the pixels of a patch so far explains the next one too, unless the way changes (weights
+have moved, which is sure of the level; and learned patches for what is new, of which each pixel has
+a distribution of its own (a codebook, so to say, that is not looked up but mixed). What explained
+the pixels of a patch so far explains the next one too, unless another component takes over (weights
 after Bayes, a share of which starts anew at each pixel: the fixed share of Herbster and Warmuth
 1998). The mixture's cumulative distribution, turned into that of a Gaussian, is an exact step of a
 flow (as mixtures of logistics are in Flow++, Ho et al. 2019, arXiv 1902.00275). What is black and
@@ -11,6 +12,8 @@ stays so costs nothing then, and a patch that moved costs little more than to sa
 
 import math
 
+import keras
+import numpy as np
 from keras import ops
 
 from vgzoo.layers import probit
@@ -21,36 +24,62 @@ from vgzoo.layers.marginal import LEVELS, levels
 _NEW = 1e-4  # of probability, at least, that a pixel is new
 _ANY = 1e-3  # of that, shared by all levels alike
 _ANEW = 0.01  # of weights, at least, that start anew at each pixel
+_BINS = 18  # that a learned patch tells apart: black, white, and levels between in sixteens
 
 
 class MixtureFlow(AutoregressiveFlow):
     """Tokens of pixels in (-1, 1) ↔ values that are about standard normal.
 
-    A causal transformer says the mixture's weights for each token: of the tokens before it in the
-    frame it knows by which motion they came.
+    A causal transformer says the mixture's weights for each token. Of the tokens beside and above
+    it, it is told by which motion they came; that neighbours move alike it need not learn.
 
     Args:
         ways: components for motion; `shown` holds as many for each value of a token, as levels.
+        patches: components for what is new.
         columns: tokens of a row of the frame.
         further: arguments of `AutoregressiveFlow`.
     """
 
-    def __init__(self, *, ways: int, columns: int, **further):
+    def __init__(self, *, ways: int, patches: int, columns: int, **further):
         super().__init__(**further)
-        self.ways, self.columns = ways, columns
+        self.ways, self.patches, self.columns = ways, patches, columns
+        # Beside, above to the right, above, above to the left.
+        self.offsets = tuple(dict.fromkeys((1, max(columns - 1, 1), columns, columns + 1)))
 
     def _sizes(self, values: int) -> tuple[int, int]:
-        return values + self.ways, self.ways + 2
+        return values + self.ways, self.ways + self.patches + 1
 
     def _build_own(self, values: int) -> None:
         self.logits = self.add_weight(
             name="logits", shape=(LEVELS,), initializer="zeros", autocast=False
+        )
+        self.codebook = self.add_weight(
+            name="codebook",
+            shape=(values * _BINS, self.patches),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            autocast=False,
+        )
+        self.alike = self.add_weight(
+            name="alike",
+            shape=(len(self.offsets),),
+            initializer=keras.initializers.Constant(4.0),
+            autocast=False,
         )
 
     def _times(self, index, tokens: int):
         """Rows and columns in place of times: tokens see those of their frame alone."""
         place = ops.convert_to_tensor(index) % tokens
         return ops.stack([place // self.columns, place % self.columns], axis=-1)
+
+    def _read(self, before, *told):
+        said, news = super()._read(before, *told)
+        values = before.shape[2] // len(self.offsets) - self.ways
+        away = [
+            ops.split(part, [values], axis=-1)[1]
+            for part in ops.split(before, len(self.offsets), axis=-1)
+        ]
+        alike = sum(a * m for a, m in zip(ops.unstack(self.alike), away, strict=True))
+        return said - ops.pad(alike, ((0, 0), (0, 0), (0, self.patches + 1))), news
 
     def _seen(self, x, shown):
         # Levels, not what lies within them: they are exact, however exact the rest is.
@@ -61,10 +90,10 @@ class MixtureFlow(AutoregressiveFlow):
         level = levels(x)
         inside = ops.unstack((x + 1) * (LEVELS / 2) - level, axis=-1)
         mixture, values, slopes = self._mixture(said), [], []
-        pixels = zip(ops.unstack(level, axis=-1), ops.unstack(shown, axis=2), inside, strict=True)
-        for level, ways, within in pixels:
-            (below, share, above), mixture = self._parts(level, ways, mixture)
-            value = probit.quantile(below + share * within, above + share * (1 - within))
+        pixels = zip(ops.unstack(level, axis=-1), ops.unstack(shown, axis=2), strict=True)
+        for i, pixel in enumerate(pixels):
+            (below, share, above), mixture = self._parts(i, *pixel, mixture)
+            value = probit.quantile(below + share * inside[i], above + share * (1 - inside[i]))
             values.append(value)
             density = -0.5 * ops.square(value) - 0.5 * math.log(2 * math.pi)
             slopes.append(ops.log(share * (LEVELS / 2)) - density)
@@ -74,17 +103,17 @@ class MixtureFlow(AutoregressiveFlow):
         def tokens(noise, said, shown):
             mixture, found = self._mixture(said), []
             pixels = zip(ops.unstack(noise, axis=-1), ops.unstack(shown, axis=2), strict=True)
-            for value, ways in pixels:
+            for i, (value, ways) in enumerate(pixels):
                 below, above = probit.tails(value)
                 level = ops.zeros_like(value)
                 # The highest level that does not begin above the value, by bisection; where the
                 # value is high, what is left above it counts, which is exact there.
                 for bit in reversed(range(int(math.log2(LEVELS)))):
                     higher = level + 2**bit
-                    (under, at, over), _ = self._parts(higher, ways, mixture)
+                    (under, at, over), _ = self._parts(i, higher, ways, mixture)
                     reached = ops.where(value < 0, under <= below, at + over >= above)
                     level = ops.where(reached, higher, level)
-                (under, share, over), mixture = self._parts(level, ways, mixture)
+                (under, share, over), mixture = self._parts(i, level, ways, mixture)
                 inside = ops.where(value < 0, below - under, share - (above - over)) / share
                 # A level's last point belongs to the next one.
                 found.append(level + ops.clip(inside, 0.0, 1 - 1e-4))
@@ -93,27 +122,35 @@ class MixtureFlow(AutoregressiveFlow):
         return tokens
 
     def _mixture(self, said):
-        """Weights of ways `(B, L, ways)` and of what is new `(B, L, 1)`, now and at the start.
+        """Weights of ways `(B, L, ways)` and patches `(B, L, patches)`, now and at the start.
 
-        And the share that starts anew, and for each level what of all that is new lies below it, at
-        it and above it.
+        And the share that starts anew, and the tables of what is new.
         """
-        weights, anew = ops.split(said, [self.ways + 1], axis=-1)
+        weights, anew = ops.split(said, [self.ways + self.patches], axis=-1)
         moved, new = ops.split(ops.softmax(weights, axis=-1), [self.ways], axis=-1)
-        start = (1 - _NEW) * moved, (1 - _NEW) * new + _NEW
+        start = (1 - _NEW) * moved, (1 - _NEW) * new + _NEW / self.patches
         anew = _ANEW + (1 - _ANEW) * ops.sigmoid(anew - 3)
         return start, start, anew, self._tables()
 
     @staticmethod
-    def _parts(level, ways, mixture):
-        """Probability below a level `(B, L)`, of it, and above it, and the mixture after it."""
+    def _parts(i: int, level, ways, mixture):
+        """Probability that value i lies below a level `(B, L)`, is it, and lies above.
+
+        And the mixture after it is.
+        """
         (moved, new), start, anew, tables = mixture
-        index, level = ops.cast(level, "int32"), ops.cast(level, ways.dtype)[..., None]
+        index = ops.cast(level, "int32")
+        bins, level = ops.take(_BIN_OF, index), ops.cast(level, ways.dtype)[..., None]
         total, share = [], None
-        for compare, table in zip((ops.less, ops.equal, ops.greater), tables, strict=True):
+        compares = ops.less, ops.equal, ops.greater
+        for compare, (whole, part), table in zip(compares, tables[0], tables[1], strict=True):
             parts = ops.where(compare(ways, level), moved, 0.0)
-            fresh = new * ops.take(table, index)[..., None]
-            total.append(ops.sum(parts, axis=-1) + fresh[..., 0])
+            # Of a patch: bins that lie wholly there, and that part of the level's own bin.
+            chance = ops.take(part[i], bins, axis=0) * ops.take(table, index)[..., None]
+            if whole is not None:
+                chance = chance + ops.take(whole[i], bins, axis=0)
+            fresh = new * chance
+            total.append(ops.sum(parts, axis=-1) + ops.sum(fresh, axis=-1))
             if compare is ops.equal:
                 share = parts, fresh
         keep = (1 - anew) / total[1][..., None]
@@ -121,6 +158,29 @@ class MixtureFlow(AutoregressiveFlow):
         return total, (after, start, anew, tables)
 
     def _tables(self):
-        """Of what is new: probability below each level, of it, and above it, `(256,)` each."""
+        """What learned patches have below, in and above each bin, and levels within their bins.
+
+        The first, for each of the three, are pairs of lists over a token's values of `(bins,
+        patches)`: probability of the bins that lie wholly there, and of the bin itself. The second
+        are `(256,)`: what share of its bin lies below a level, is it, and lies above it.
+        """
+        chance = ops.softmax(ops.reshape(self.codebook, (-1, _BINS, self.patches)), axis=1)
+        chance = chance * (1 - _ANY) + _ANY * _WIDTHS[:, None] / LEVELS
+        above = ops.flip(ops.cumsum(ops.flip(chance, axis=1), axis=1), axis=1) - chance
+        below, above, itself = (
+            ops.unstack(x, axis=0) for x in (ops.cumsum(chance, axis=1) - chance, above, chance)
+        )
         share = ops.softmax(30 * self.logits) * (1 - _ANY) + _ANY / LEVELS
-        return ops.cumsum(share) - share, share, ops.flip(ops.cumsum(ops.flip(share))) - share
+        mass = ops.matmul(_MEMBERS, ops.matmul(ops.transpose(_MEMBERS), share[:, None]))[:, 0]
+        share = share / mass
+        under = ops.matmul(_UNDER, share[:, None])[:, 0]
+        over = ops.matmul(_UNDER.T, share[:, None])[:, 0]
+        return ((below, itself), (None, itself), (above, itself)), (under, share, over)
+
+
+# Which bin a level is in; how many levels a bin has; and which levels of a bin lie below others.
+_BIN_OF = np.minimum((np.arange(LEVELS) + 15) // 16 + (np.arange(LEVELS) >= 253), _BINS - 1)
+_BIN_OF = _BIN_OF.astype("int32")
+_WIDTHS = np.bincount(_BIN_OF, minlength=_BINS).astype("float32")
+_MEMBERS = (_BIN_OF[:, None] == np.arange(_BINS)).astype("float32")
+_UNDER = ((_BIN_OF[:, None] == _BIN_OF) & np.tri(LEVELS, k=-1, dtype=bool)).astype("float32")

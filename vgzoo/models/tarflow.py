@@ -41,7 +41,8 @@ class TARFlow(Density, VideoModel):
         shallow: layers of each of the flows that see a frame alone.
         deep: layers of the flow that goes on from frame to frame; 0 for still pictures.
         window: frames that it attends to in each layer, the last one included.
-        recall: layers of the flow of clips that knows what the frame before showed.
+        recall, patches: layers of the flow of clips that knows what the frame before showed, and
+            learned patches that it has for what is new.
         foresight, reach: channels of the network that reads the frames before, and pixels, each
             way, that anything moves from one to the next.
         block: tokens that are found together in a sample: more take fewer, wider rounds.
@@ -73,6 +74,7 @@ class TARFlow(Density, VideoModel):
         deep: int = 4,
         window: int = 4,
         recall: int = 2,
+        patches: int = 96,
         foresight: int = 96,
         reach: int = 4,
         block: int = 1,
@@ -91,7 +93,7 @@ class TARFlow(Density, VideoModel):
             raise VgzooError(f"features must be a multiple of 2 · heads={heads}, not {features}")
         self.patch, self.features, self.heads = patch, features, heads
         self.shallow, self.deep, self.window = tuple(shallow), deep, window
-        self.recall, self.foresight, self.reach = recall, foresight, reach
+        self.recall, self.patches, self.foresight, self.reach = recall, patches, foresight, reach
         self.block, self.noise = block, noise
         sizes = {"width": features, "heads": heads, "told": foresight if deep else 0}
         self.anticipation = None
@@ -102,6 +104,7 @@ class TARFlow(Density, VideoModel):
             self.levels = MixtureFlow(
                 **sizes,
                 ways=len(ways(reach)),
+                patches=patches,
                 columns=width // patch,
                 depth=recall,
                 window=1,
@@ -136,7 +139,7 @@ class TARFlow(Density, VideoModel):
             flow.build((None, *shape))
 
     def get_config(self) -> dict:
-        own = ("patch", "features", "heads", "deep", "window", "recall", "foresight")
+        own = ("patch", "features", "heads", "deep", "window", "recall", "patches", "foresight")
         own += ("reach", "block", "noise")
         return {
             **super().get_config(),
