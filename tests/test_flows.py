@@ -26,7 +26,7 @@ def trained(arch: str):
     model = models.build(arch, **TINY[arch])
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
-        scale = 0.1 / 30 if variable.name == "logits" else 0.1
+        scale = 0.1 / 30 if variable.name in ("logits", "codebook") else 0.1
         variable.assign(variable + rng.normal(0, scale, variable.shape))
     return model
 

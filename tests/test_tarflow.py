@@ -194,7 +194,7 @@ def test_what_moved_becomes_gaussian_at_the_cost_of_knowing_it():
     # often as they come at all. A thousandth goes to all alike.
     edges = np.array([0, 1, *range(17, 242, 16), 253, 256])
     book = RNG.normal(size=(4, 18, 2)) * 2
-    flow.codebook.assign(book.reshape(72, 2))
+    flow.codebook.assign(book.ravel() / 30)
     bins = np.exp(book) / np.exp(book).sum(axis=1, keepdims=True)
     bins = 0.999 * bins + 0.001 * np.diff(edges)[:, None] / 256
     share = RNG.dirichlet(np.ones(256))

@@ -12,7 +12,7 @@ from keras import layers, ops
 
 LEVELS = 256
 _EDGE = 1e-6  # of probability, beyond which a value counts as this
-_PACE = 30.0  # of logits: a level may come ten thousand times as often as another
+PACE = 30.0  # of logits: a level may come ten thousand times as often as another
 
 
 class Marginal(layers.Layer):
@@ -53,7 +53,7 @@ class Marginal(layers.Layer):
 
     def _tables(self):
         """Probability below each level, and of it: `(C, 256)` each."""
-        share = ops.softmax(_PACE * ops.reshape(self.logits, (-1, LEVELS)), axis=-1)
+        share = ops.softmax(PACE * ops.reshape(self.logits, (-1, LEVELS)), axis=-1)
         return ops.cumsum(share, axis=-1) - share, share
 
     def _at(self, level, table):

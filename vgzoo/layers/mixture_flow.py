@@ -19,7 +19,7 @@ from keras import ops
 from vgzoo.layers import probit
 from vgzoo.layers.anticipation import mismatch
 from vgzoo.layers.autoregressive import AutoregressiveFlow
-from vgzoo.layers.marginal import LEVELS, levels
+from vgzoo.layers.marginal import LEVELS, PACE, levels
 
 _NEW = 1e-4  # of probability, at least, that a pixel is new
 _ANY = 1e-3  # of that, shared by all levels alike
@@ -55,8 +55,8 @@ class MixtureFlow(AutoregressiveFlow):
         )
         self.codebook = self.add_weight(
             name="codebook",
-            shape=(values * _BINS, self.patches),
-            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            shape=(values * _BINS * self.patches,),
+            initializer=keras.initializers.RandomNormal(stddev=1 / PACE),
             autocast=False,
         )
         self.alike = self.add_weight(
@@ -164,13 +164,14 @@ class MixtureFlow(AutoregressiveFlow):
         patches)`: probability of the bins that lie wholly there, and of the bin itself. The second
         are `(256,)`: what share of its bin lies below a level, is it, and lies above it.
         """
-        chance = ops.softmax(ops.reshape(self.codebook, (-1, _BINS, self.patches)), axis=1)
+        chance = ops.reshape(PACE * self.codebook, (-1, _BINS, self.patches))
+        chance = ops.softmax(chance, axis=1)
         chance = chance * (1 - _ANY) + _ANY * _WIDTHS[:, None] / LEVELS
         above = ops.flip(ops.cumsum(ops.flip(chance, axis=1), axis=1), axis=1) - chance
         below, above, itself = (
             ops.unstack(x, axis=0) for x in (ops.cumsum(chance, axis=1) - chance, above, chance)
         )
-        share = ops.softmax(30 * self.logits) * (1 - _ANY) + _ANY / LEVELS
+        share = ops.softmax(PACE * self.logits) * (1 - _ANY) + _ANY / LEVELS
         mass = ops.matmul(_MEMBERS, ops.matmul(ops.transpose(_MEMBERS), share[:, None]))[:, 0]
         share = share / mass
         under = ops.matmul(_UNDER, share[:, None])[:, 0]
