@@ -106,13 +106,11 @@ class MixtureFlow(AutoregressiveFlow):
             for i, (value, ways) in enumerate(pixels):
                 below, above = probit.tails(value)
                 level = ops.zeros_like(value)
-                # The highest level that does not begin above the value, by bisection; where the
-                # value is high, what is left above it counts, which is exact there.
-                for bit in reversed(range(int(math.log2(LEVELS)))):
-                    higher = level + 2**bit
-                    (under, at, over), _ = self._parts(i, higher, ways, mixture)
-                    reached = ops.where(value < 0, under <= below, at + over >= above)
-                    level = ops.where(reached, higher, level)
+                # The highest level that does not begin above the value: its sixteen, then itself.
+                for step in (16, 1):
+                    tried = ops.add(level[..., None], step * np.arange(16, dtype="float32"))
+                    begun = self._begun(i, tried, ways, mixture, below, above)
+                    level = level + step * (ops.sum(ops.cast(begun, "float32"), axis=-1) - 1)
                 (under, share, over), mixture = self._parts(i, level, ways, mixture)
                 inside = ops.where(value < 0, below - under, share - (above - over)) / share
                 # A level's last point belongs to the next one.
@@ -156,6 +154,30 @@ class MixtureFlow(AutoregressiveFlow):
         keep = (1 - anew) / total[1][..., None]
         after = tuple(keep * p + anew * s for p, s in zip(share, start, strict=True))
         return total, (after, start, anew, tables)
+
+    @staticmethod
+    def _begun(i: int, level, ways, mixture, below, above):
+        """Whether levels `(B, L, S)` of value i begin no later than where so much lies below.
+
+        Where less lies above, that counts: it is exact there.
+        """
+        (moved, new), _, _, (patches, (under, share, over)) = mixture
+        index = ops.cast(level, "int32")
+        bins, level = ops.take(_BIN_OF, index), ops.cast(level, ways.dtype)[..., None]
+        lower, moved = ops.less(ways[:, :, None], level), moved[:, :, None]
+        first = ops.sum(ops.where(lower, moved, 0.0), axis=-1)
+        rest = ops.sum(ops.where(lower, 0.0, moved), axis=-1)
+
+        def fresh(whole, part, table):
+            chance = ops.take(part[i], bins, axis=0) * ops.take(table, index)[..., None]
+            chance = chance + ops.take(whole[i], bins, axis=0)
+            return ops.sum(new[:, :, None] * chance, axis=-1)
+
+        first = first + fresh(*patches[0], under)
+        rest = rest + fresh(*patches[2], share + over)
+        return ops.where(
+            (below < above)[..., None], first <= below[..., None], rest >= above[..., None]
+        )
 
     def _tables(self):
         """What learned patches have below, in and above each bin, and levels within their bins.
