@@ -78,7 +78,8 @@ class MixtureFlow(AutoregressiveFlow):
             ops.split(part, [values], axis=-1)[1]
             for part in ops.split(before, len(self.offsets), axis=-1)
         ]
-        alike = sum(a * m for a, m in zip(ops.unstack(self.alike), away, strict=True))
+        weights = ops.unstack(ops.convert_to_tensor(self.alike))
+        alike = sum(weight * part for weight, part in zip(weights, away, strict=True))
         return said - ops.pad(alike, ((0, 0), (0, 0), (0, self.patches + 1))), news
 
     def _seen(self, x, shown):
