@@ -7,7 +7,7 @@ import pytest
 from vgzoo import data
 from vgzoo.data import camera, motion
 from vgzoo.errors import DataError
-from vgzoo.train import truths
+from vgzoo.train import recipes, truths
 
 
 def test_digits_lie_where_their_path_says(mnist_folder):
@@ -89,3 +89,16 @@ def test_patterns_are_of_the_size_asked_and_move():
     assert clips.shape == (2, 3, 10, 14, 3) and clips.dtype == np.uint8
     assert (clips[0] != clips[1]).any() and (clips[:, 0] != clips[:, 1]).any()
     np.testing.assert_array_equal(truths.patterns(1, seed=1, **spec), clips[:1])
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("rflow-mnist", True), ("predformer-mnist", True), ("convlstm-mnist", False)]
+)
+def test_models_with_sprites_are_trained_on_paths(name, told, mnist_folder):
+    """Recipes of others get clips and labels alone."""
+    _, recipe = recipes.read(name)
+    stage = recipe["stages"][-1] | {"batch_size": 2}
+    batch = next(iter(recipes.clips(recipe, stage, start=0, steps=1)))
+    assert ("path" in batch) == told
+    if told:
+        assert batch["path"].shape == (2, 2, stage["frames"], 2)

@@ -121,17 +121,8 @@ class PredFormer(Noiseless, VideoModel):
         self._network(ops.zeros((1, context, height, width, channels)))
 
     def get_config(self) -> dict:
-        own = (
-            "context",
-            "patch",
-            "filters",
-            "blocks",
-            "features",
-            "heads",
-            "quadruplets",
-            "objects",
-            "sprite",
-        )
+        own = ("context", "patch", "filters", "blocks", "features", "heads", "quadruplets")
+        own += ("objects", "sprite")
         return super().get_config() | {key: getattr(self, key) for key in own}
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
