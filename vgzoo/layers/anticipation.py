@@ -6,12 +6,16 @@ how far each of these shifts is from what came is kept: a cost volume, as in net
 flow (Sun et al. 2018, "PWC-Net", arXiv 1709.02371).
 """
 
+import math
+
 import keras
 import numpy as np
 from keras import layers, ops
 
 from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import he_normal, leaky, space_to_depth
+
+_AROUND = ((3, 2.0), (7, 1.0))  # patches across, and nats for each that does not match
 
 
 def ways(reach: int) -> list[tuple[int, int]]:
@@ -52,6 +56,38 @@ def mismatch(tokens, shown):
     """
     other = ops.not_equal(ops.cast(tokens, shown.dtype)[..., None], shown)
     return ops.mean(ops.cast(other, "float32"), axis=-2)
+
+
+def steady(moved, columns: int):
+    """How likely each way is of each patch, if what is around it goes on as it moved last.
+
+    The pixels at whole places of what moves on steadily alternate between two ways an axis, so the
+    ways beside the one seen last are likely too.
+
+    Args:
+        moved: mismatches of the last pair of frames, `(B, N, ways)`.
+        columns: patches of a row of the frame.
+
+    Returns:
+        float32 of the same shape; the sum over ways is 1 or, next to the farthest, less.
+    """
+    _, count, number = moved.shape
+    x = ops.reshape(ops.cast(moved, "float32"), (-1, count // columns, columns, number))
+    against = 0.0
+    for side, weight in _AROUND:
+        edge = side // 2
+        wide = ops.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
+        around = ops.average_pool(wide, side, strides=1, data_format="channels_last")
+        against = against + weight * side**2 * around
+    last = ops.reshape(ops.softmax(-against, axis=-1), (-1, count, number))
+    return ops.matmul(last, _beside(math.isqrt(number)))
+
+
+def _beside(side: int) -> np.ndarray:
+    """From each of `side²` ways to those beside it: a binomial filter of 3×3 as a matrix."""
+    away = np.abs(np.arange(side)[:, None] - np.arange(side))
+    line = np.where(away < 2, 0.5 - 0.25 * away, 0.0)
+    return np.kron(line, line).astype("float32")
 
 
 class Anticipation(keras.Model):

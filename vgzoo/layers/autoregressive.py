@@ -1,5 +1,6 @@
 """Flows in which each token is changed by what those before it say."""
 
+import keras
 import numpy as np
 from keras import layers, ops
 
@@ -162,7 +163,7 @@ class AutoregressiveFlow(layers.Layer):
                 return ops.slice(x, (0, at, *[0] * (len(size) - 2)), size)
 
             ours = of_block(z)
-            told = None if heard is None else of_block(heard)
+            told = None if heard is None else keras.tree.map_structure(of_block, heard)
             ways = None if shown is None else of_block(shown)
             index = done + at + within
             places = ops.take(self.place, index % tokens, axis=0)

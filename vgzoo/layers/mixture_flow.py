@@ -23,6 +23,7 @@ from vgzoo.layers.marginal import LEVELS, PACE, levels
 
 _NEW = 1e-4  # of probability, at least, that a pixel is new
 _ANY = 1e-3  # of that, shared by all levels alike
+_TURNED = 0.05  # of probability that the motion seen last says nothing
 _ANEW = 0.01  # of weights, at least, that start anew at each pixel
 _BINS = 18  # that a learned patch tells apart: black, white, and levels between in sixteens
 
@@ -31,7 +32,9 @@ class MixtureFlow(AutoregressiveFlow):
     """Tokens of pixels in (-1, 1) ↔ values that are about standard normal.
 
     A causal transformer says the mixture's weights for each token. Of the tokens beside and above
-    it, it is told by which motion they came; that neighbours move alike it need not learn.
+    it, it is told by which motion they came; that neighbours move alike, and go on as they moved,
+    it need not learn. What is known of tokens, `about`, comes with how likely each way is if they
+    go on so, `(B, T, N, ways)`: `(about, likely)`.
 
     Args:
         ways: components for motion; `shown` holds as many for each value of a token, as levels.
@@ -71,8 +74,15 @@ class MixtureFlow(AutoregressiveFlow):
         place = ops.convert_to_tensor(index) % tokens
         return ops.stack([place // self.columns, place % self.columns], axis=-1)
 
-    def _read(self, before, *told):
-        said, news = super()._read(before, *told)
+    def _heard(self, about):
+        if about is None:
+            return None
+        likely = ops.cast(self._in_line(about[1]), "float32")
+        return super()._heard(about[0]), ops.log((1 - _TURNED) * likely + _TURNED / self.ways)
+
+    def _read(self, before, places, told, *where):
+        told, likely = told or (None, 0.0)
+        said, news = super()._read(before, places, told, *where)
         values = before.shape[2] // len(self.offsets) - self.ways
         away = [
             ops.split(part, [values], axis=-1)[1]
@@ -80,7 +90,7 @@ class MixtureFlow(AutoregressiveFlow):
         ]
         weights = ops.unstack(ops.convert_to_tensor(self.alike))
         alike = sum(weight * part for weight, part in zip(weights, away, strict=True))
-        return said - ops.pad(alike, ((0, 0), (0, 0), (0, self.patches + 1))), news
+        return said + ops.pad(likely - alike, ((0, 0), (0, 0), (0, self.patches + 1))), news
 
     def _seen(self, x, shown):
         # Levels, not what lies within them: they are exact, however exact the rest is.

@@ -98,7 +98,7 @@ class Density:
                 f"noise of shape {noise.shape} came; {self.name} decodes (B, T, "
                 f"{', '.join(map(str, wanted[1:]))})"
             )
-        run = self._coder("decode", lambda n: to_uint8(self._shown(n)))
+        run = self._coder("decode", lambda n: to_uint8(self._shown(n)), self.small_steps)
         parts = [run(noise[i : i + _CLIPS]) for i in range(0, len(noise), _CLIPS)]
         clips = np.concatenate([ops.convert_to_numpy(part) for part in parts])
         return clips[0] if single else clips

@@ -38,6 +38,7 @@ class VideoModel(Forecasting, Filling, keras.Model):
     classes: int = 0  # how many there are, for models that know classes
     label_shape: tuple[int, ...] = ()  # of one clip's classes
     side_step: ClassVar[int] = 0  # whose multiples the sides of clips to train on may be
+    small_steps: bool = False  # whether a sample takes thousands, each of few numbers
     fitted_to: ClassVar[int] = 0  # clips that `fit_to` wants when the weights are done
 
     def __init__(
@@ -263,23 +264,26 @@ class VideoModel(Forecasting, Filling, keras.Model):
         def run(noise, labels):
             return to_uint8(self.sample(noise, labels=labels, frames=frames, steps=steps))
 
-        return self.compiled_function(run)
+        return self.compiled_function(run, small_steps=self.small_steps)
 
     # -- compiled functions ----------------------------------------------------------------
 
-    def _coder(self, name: str, run: Callable) -> Callable:
+    def _coder(self, name: str, run: Callable, small_steps: bool = False) -> Callable:
         """A compiled function, kept by its name."""
         if name not in self._coders:
-            self._coders[name] = self.compiled_function(run)
+            self._coders[name] = self.compiled_function(run, small_steps=small_steps)
         return self._coders[name]
 
-    def compiled_function(self, run: Callable) -> Callable:
-        """A function of trees of tensors over the model's weights, compiled by the backend."""
+    def compiled_function(self, run: Callable, *, small_steps: bool = False) -> Callable:
+        """A function of trees of tensors over the model's weights, compiled by the backend.
+
+        Of many small steps XLA makes few larger ones, which pays on any device.
+        """
         backend = keras.backend.backend()
         if backend == "tensorflow":
             import tensorflow as tf
 
-            return tf.function(run, jit_compile=_xla_pays(), autograph=False)
+            return tf.function(run, jit_compile=small_steps or _xla_pays(), autograph=False)
         if backend == "jax":
             import jax
 

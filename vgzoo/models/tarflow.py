@@ -18,7 +18,7 @@ from keras import ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
-from vgzoo.layers.anticipation import Anticipation, mismatch, shifts, ways
+from vgzoo.layers.anticipation import Anticipation, mismatch, shifts, steady, ways
 from vgzoo.layers.autoregressive import AutoregressiveFlow
 from vgzoo.layers.marginal import Marginal, levels
 from vgzoo.layers.mixture_flow import MixtureFlow
@@ -27,6 +27,7 @@ from vgzoo.models._density import Density
 from vgzoo.models.base import VideoModel, input_gradient, register
 from vgzoo.optimizers import Muon
 
+_MANY = 256  # tokens of a frame, above which XLA pays for samples on a CPU too
 _PAST = 4  # frames that say what the next one may be
 
 
@@ -95,6 +96,8 @@ class TARFlow(Density, VideoModel):
         self.shallow, self.deep, self.window = tuple(shallow), deep, window
         self.recall, self.patches, self.foresight, self.reach = recall, patches, foresight, reach
         self.block, self.noise = block, noise
+        # Compiling takes as long as some frames of this many; stills of digits are done before.
+        self.small_steps = height * width // patch**2 >= _MANY
         sizes = {"width": features, "heads": heads, "told": foresight if deep else 0}
         self.anticipation = None
         if deep:
@@ -154,8 +157,8 @@ class TARFlow(Density, VideoModel):
         """Pixels `(B, T, H, W, C)` in (-1, 1) → noise `(B, T, N, D)`, log-determinant `(B,)`."""
         frames, about = pixels.shape[1], None
         if self.anticipation:
-            about, shown = self._expected(pixels)
-            x, found = self.levels(self._each(self._tokens(pixels)), about, shown)
+            about, likely, shown = self._expected(pixels)
+            x, found = self.levels(self._each(self._tokens(pixels)), (about, likely), shown)
             x = ops.reshape(x, (-1, frames, *x.shape[2:]))
             log_determinant = ops.sum(ops.reshape(found, (-1, frames)), axis=1)
         else:
@@ -176,7 +179,8 @@ class TARFlow(Density, VideoModel):
     def _expected(self, pixels):
         """What the frames before each say of it, black before the first, and what it may show.
 
-        Features `(B·T, 1, N, foresight)` and levels `(B·T, 1, N, D, ways)`.
+        Features `(B·T, 1, N, foresight)`, chances `(B·T, 1, N, ways)` that what moved goes on so,
+        and levels `(B·T, 1, N, D, ways)`.
         """
         now = levels(pixels)
         frames, size = now.shape[1], now.shape[2:]
@@ -189,8 +193,13 @@ class TARFlow(Density, VideoModel):
         moved = ops.concatenate([nothing] * (_PAST - 1) + [moved], axis=1)
         before = ops.reshape(self._windows(known, frames, _PAST), (-1, _PAST, *size))
         moved = self._windows(moved, frames, _PAST - 1)
-        about = self.anticipation(before, ops.reshape(moved, (-1, *moved.shape[2:])))
-        return about[:, None], shown[:, None]
+        return *self._said(before, ops.reshape(moved, (-1, *moved.shape[2:]))), shown[:, None]
+
+    def _said(self, before, moved):
+        """Features and chances of the frames after some, of their levels and of how these moved."""
+        last = ops.split(moved, [_PAST - 2], axis=1)[1][:, 0]
+        likely = steady(last, self.width // self.patch)
+        return self.anticipation(before, moved)[:, None], likely[:, None]
 
     def _expected_next(self, before):
         """The same of the frame after some, of levels `(B, past, H, W, C)`."""
@@ -201,7 +210,7 @@ class TARFlow(Density, VideoModel):
         seen, shown = ops.split(shown, [_PAST - 1], axis=1)
         moved = mismatch(tokens, ops.reshape(seen, (-1, *seen.shape[2:])))
         moved = ops.reshape(moved, (-1, _PAST - 1, *moved.shape[1:]))
-        return self.anticipation(before, moved)[:, None], shown
+        return *self._said(before, moved), shown
 
     def _shifts(self, clips):
         """Levels that each frame of clips lets the next one show: `(B·T, N, D, ways)`."""
@@ -215,16 +224,16 @@ class TARFlow(Density, VideoModel):
 
         def next_frame(t, clip, before, state):
             x = ops.slice(noise, (0, t, 0, 0), (rows, 1, *noise.shape[2:]))
-            about = shown = None
+            about = None
             if self.anticipation:
-                about, shown = self._expected_next(before)
+                about, likely, shown = self._expected_next(before)
             for flow in reversed(self.flows):
                 if flow.window == 1:
                     x, _ = flow.invert(x, self.block, about)
                 else:
                     x, state = flow.invert(x, self.block, about, state)
             if self.anticipation:
-                x, _ = self.levels.invert(x, self.block, about, shown=shown)
+                x, _ = self.levels.invert(x, self.block, (about, likely), shown=shown)
                 frame = self._pixels(x)
             else:
                 frame = self.levels.invert(self._pixels(x))
