@@ -59,6 +59,17 @@ def test_a_generator_is_judged_and_its_folder_says_so(root):
     assert registry.info("tiny")["metrics"]["values"] == report["metrics"]
 
 
+def test_figures_say_what_they_were_computed_in(root, monkeypatch):
+    made = []
+    monkeypatch.setattr(generation, "distances", lambda real, found: made.append(found) or {})
+    monkeypatch.setattr(generation.MovingDigits, "result", lambda self: {"pair_coverage": 0.5})
+    evaluate("tiny", n=8, write=False)
+    report = evaluate("tiny", n=8, dtype="mixed_bfloat16")
+    assert report["dtype"] == "mixed_bfloat16" and np.abs(made[0] - made[5]).max() > 0
+    assert json.loads((root / "tiny" / "metrics.json").read_text())["dtype"] == report["dtype"]
+    assert "computed in: mixed_bfloat16" in (root / "tiny" / "README.md").read_text()
+
+
 def test_a_seed_gives_the_same_figures_and_another_does_not(root):
     first, again = (evaluate("tiny", n=N, seed=3, write=False) for _ in range(2))
     assert not (root / "tiny" / "metrics.json").exists()
@@ -113,6 +124,7 @@ def test_videos_are_judged_as_if_they_were_generated(root, tmp_path):
         ({"what": "tiny", "protocol": "judge-digits"}, "does not judge tiny: its tasks are"),
         ({"what": "tiny", "protocol": "generation-cifar10"}, "clips of cifar10 are square with 3"),
         ({"what": "tiny", "n": 0}, "n must be a whole number of at least 1, not 0"),
+        ({"what": "tiny", "dtype": "half"}, "dtype 'half' is no Keras dtype policy"),
         ({"what": "tiny", "n": 4}, "n must be at least 8, not 4"),
         ({"what": "tiny", "seed": -1}, "seed must be a whole number of at least 0, not -1"),
         ({"what": "videos"}, "clips of videos need --protocol, one of generation-mnist"),

@@ -153,7 +153,7 @@ def _metrics(metrics: dict) -> str:
         (key, value, *(floor.get(key, "") for floor in floors.values()))
         for key, value in metrics["values"].items()
     ]
-    said = (("Protocol", "protocol"), ("N", "n"), ("seed", "seed"))
+    said = (("Protocol", "protocol"), ("N", "n"), ("seed", "seed"), ("computed in", "dtype"))
     protocol = ", ".join(
         f"{label}: {_plain(_number(metrics[key]))}" for label, key in said if key in metrics
     )

@@ -222,6 +222,9 @@ def evaluate(
         typer.Option("--n", "-n", help="How many clips; the protocol's own if left out."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Which clips.")] = 0,
+    dtype: Annotated[
+        str | None, typer.Option(help="A Keras dtype policy, such as mixed_bfloat16.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Judge a model on the test split; writes its metrics.json and its card.
@@ -232,7 +235,7 @@ def evaluate(
     from vgzoo.metrics.evaluate import evaluate as judge
 
     with progress():
-        report = judge(name, protocol=protocol, n=n, seed=seed)
+        report = judge(name, protocol=protocol, n=n, seed=seed, dtype=dtype)
     tell(report, as_json, "evaluation")
 
 

@@ -107,6 +107,7 @@ def evaluate(
     protocol: str | None = None,
     n: int | None = None,
     seed: int = 0,
+    dtype: str | None = None,
     write: bool = True,
 ) -> dict:
     """Judges a model, or a folder of clips, on the test split.
@@ -118,6 +119,8 @@ def evaluate(
         n: how many clips; the protocol's own number if None. Of videos, at most as many as they
             have.
         seed: of the clips made and of the real ones.
+        dtype: the Keras dtype policy that the model computes in, which the report then names; the
+            global one if None.
         write: whether to write `metrics.json` and the card of a weights folder.
 
     Returns:
@@ -127,7 +130,8 @@ def evaluate(
 
     Raises:
         UnknownModelError: nothing has that name.
-        VgzooError: a protocol that is unknown or doesn't fit, or a number out of its range.
+        VgzooError: a protocol that is unknown or doesn't fit, a number out of its range, a dtype
+            policy that there is not.
     """
     if protocol is not None and protocol not in PROTOCOLS:
         raise VgzooError(f"no protocol {protocol!r}; there are: {', '.join(PROTOCOLS)}")
@@ -144,7 +148,7 @@ def evaluate(
     rule = PROTOCOLS[name]
     if not rule.fits(config) and not (rule.takes_clips and "generate" in config["tasks"]):
         raise VgzooError(f"protocol {name} does not judge {config['name']}: {_tasks(config)}")
-    model = hub.load(what)
+    model = hub.load(what, dtype=dtype)
     count = n or rule.n
     if rule.takes_clips:
 
@@ -158,7 +162,8 @@ def evaluate(
         record = folder / "train.json"
         record = json.loads(record.read_text()) if record.is_file() else {}
         report = rule.run(model, count, int(seed), record)
-    report = {"name": config["name"], "protocol": name, "n": count, "seed": int(seed), **report}
+    said = {"name": config["name"], "protocol": name, "n": count, "seed": int(seed)}
+    report = {**said, **({"dtype": dtype} if dtype else {}), **report}
     if write:
         _write(folder, report)
     return report
@@ -183,7 +188,7 @@ def _write(folder: Path, report: dict) -> None:
     if not os.access(folder, os.W_OK) or "snapshots" in folder.parts:
         print(f"{folder} is read-only: metrics.json is not written", file=sys.stderr)
         return
-    content = {key: report[key] for key in ("protocol", "n", "seed")}
+    content = {k: report[k] for k in ("protocol", "n", "seed", "dtype") if k in report}
     content |= {"values": report["metrics"], "floors": report["floors"]}
     content |= {"table": report["table"]} if "table" in report else {}
     text = json.dumps(content, indent=2, ensure_ascii=False)
