@@ -7,14 +7,14 @@ import pytest
 import tensorflow as tf
 from every import build
 from films import write_films
-from scipy import stats
+from scipy import ndimage, special, stats
 from tiny import TINY, scramble
 
 import vgzoo
 from vgzoo import bench, models, optimizers
 from vgzoo.errors import VgzooError
 from vgzoo.layers import probit
-from vgzoo.layers.anticipation import mismatch, shifts, ways
+from vgzoo.layers.anticipation import mismatch, shifts, steady, ways
 from vgzoo.layers.autoregressive import AutoregressiveFlow
 from vgzoo.layers.marginal import Marginal
 from vgzoo.layers.mixture_flow import MixtureFlow
@@ -173,6 +173,30 @@ def test_a_frame_is_laid_out_in_all_its_shifts(channels):
     assert np.delete(inside, ways(2).index((1, -2)), axis=1).min() > 0.8
 
 
+def test_what_moves_goes_on_as_it_moved_or_nearly():
+    """What is said of each patch of a whole-pixel path, which alternates between two ways."""
+    spots = RNG.integers(1, 256, (1, 12, 12, 1))
+    frames = np.zeros((3, 64, 64, 1))
+    for frame, (top, left) in zip(frames, [(20, 30), (22, 29), (25, 28)], strict=True):
+        frame[top : top + 12, left : left + 12] = spots
+    tokens = np.asarray(space_to_depth(tf.constant(frames), 4)).reshape(3, 256, 16)
+    moved = np.asarray(mismatch(tokens[1:2], shifts(tf.constant(frames[:1]), 4, 4)))
+    found = np.asarray(steady(tf.constant(moved), 16))
+
+    volume = moved.reshape(16, 16, 81)
+    against = sum(
+        weight * side**2 * ndimage.uniform_filter(volume, (side, side, 1), mode="constant")
+        for side, weight in ((3, 2.0), (7, 1.0))
+    )
+    last = special.softmax(-against, axis=-1).reshape(256, 9, 9)
+    binomial = np.outer([1, 2, 1], [1, 2, 1])[None] / 16
+    wanted = ndimage.convolve(last, binomial, mode="constant").reshape(1, 256, 81)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    here = found[0].reshape(16, 16, 81)[25 // 4 + 1, 28 // 4 + 1]
+    assert here[ways(4).index((2, -1))] > 0.24 and here[ways(4).index((3, -1))] > 0.12
+    assert np.ptp(found[0, 0]) < 0.02, "where nothing moves every way is as likely, edges less"
+
+
 def test_the_normal_distribution_is_exact_in_its_tails():
     value = np.linspace(-9, 9, 5001).astype("float32")
     below, above = (np.asarray(x) for x in probit.tails(tf.constant(value)))
@@ -287,6 +311,16 @@ def test_cost_grows_with_the_frames_and_no_faster(model, way):
 
 
 # -- for people ----------------------------------------------------------------------------
+
+
+def test_small_steps_are_compiled_to_the_same_samples(model, monkeypatch):
+    plain = model.generate(2, seed=4)
+    noise = model.invert(plain, seed=1)
+    monkeypatch.setattr(model, "small_steps", True)
+    monkeypatch.setattr(model, "_samplers", {})
+    monkeypatch.setattr(model, "_coders", {})
+    assert (model.generate(2, seed=4) == plain).mean() > 0.99
+    assert (model.decode(noise) == plain).mean() > 0.99
 
 
 def test_blocks_make_the_same_samples(model, monkeypatch):
