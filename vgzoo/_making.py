@@ -1,4 +1,4 @@
-"""The commands that make clips: generate, forecast, interpolate, inpaint."""
+"""The commands that make clips: generate, forecast, interpolate, inpaint; and edit by a model."""
 
 import json
 import time
@@ -172,6 +172,35 @@ def inpaint(
 
     about = {"source": str(source), "mask": str(mask), "seed": seed}
     _make(name, make, out, fps, as_json, about)
+
+
+def edit(
+    name: str,
+    source: Path,
+    out: Path,
+    *,
+    labels: str | None,
+    source_labels: str | None,
+    mask: Path | None,
+    as_json: bool,
+    **settings,
+) -> None:
+    """Changes a clip as `model.edit` does, which `settings` go to."""
+    seen, grey = _read(source), None if mask is None else _read_mask(mask)
+    to, of = _classes(labels), _classes(source_labels)
+
+    def make(model):
+        holes = None if grey is None else _shrunk(grey, model)[..., 0] > 127
+        return model.edit(
+            _seen(seen, model)[None],
+            labels=_of_model(to, model),
+            source_labels=_of_model(of, model),
+            mask=holes if holes is None or len(holes) > 1 else holes[0],
+            verbose=1,
+            **settings,
+        )
+
+    _make(name, make, out, None, as_json, {"source": str(source), **settings})
 
 
 def _make(name: str, make: Callable, out: Path, fps: float | None, as_json: bool, about: dict):

@@ -77,7 +77,10 @@ for _verb in (_making.generate, _making.forecast, _making.interpolate, _making.i
     app.command(epilog=_making.EXAMPLES[_verb.__name__])(_verb)
 
 
-@app.command(epilog="Example: vgzoo edit in.mp4 out.mp4 --do 'exposure=0.3 lut=film.cube'")
+@app.command(
+    epilog="Example: vgzoo edit in.mp4 out.mp4 --do 'exposure=0.3 lut=film.cube'; "
+    "vgzoo edit in.gif out.gif --model rflow-mnist --source-labels 3+1 --labels 8+1"
+)
 def edit(
     source: Annotated[str, typer.Argument(help="A video.")],
     target: Annotated[Path, typer.Argument(help="Where to: .mp4 or .webm.")],
@@ -87,6 +90,19 @@ def edit(
         typer.Option(help="Edits, one after another: 'exposure=0.3 levels=black:0.1,white:0.9'."),
     ] = None,
     mute: Annotated[bool, typer.Option("--mute", help="Leave the sound out.")] = False,
+    model: Annotated[
+        str | None, typer.Option(help="A model that edits a video of its size, by what follows.")
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="Classes to change to: 8+1.")] = None,
+    source_labels: Annotated[str | None, typer.Option(help="Classes that it shows: 3+1.")] = None,
+    method: Annotated[str, typer.Option(help="flowedit or sdedit.")] = "flowedit",
+    strength: Annotated[float, typer.Option(help="Above 0: how much may change; 1: all.")] = 0.8,
+    guidance: Annotated[float, typer.Option(help="Towards the classes; 1: not at all.")] = 1.0,
+    mask: Annotated[
+        Path | None, typer.Option(help="A picture, or a video as long: white where to change.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which change.")] = 0,
+    steps: _making.Steps = None,
     as_json: Json = False,
 ) -> None:
     """Edit a video of any length, frame by frame in constant memory.
@@ -94,8 +110,25 @@ def edit(
     The sound goes along: as it is, cut under trim, in another tempo under speed; under other edits
     of time it is left out.
     """
-    if (edits is None) == (do is None):
-        raise VgzooError("name the edits: either --edits with a JSON file, or --do 'exposure=0.3'")
+    if [edits, do, model].count(None) != 2:
+        raise VgzooError(
+            "name the edits: either --edits with a JSON file, or --do 'exposure=0.3', or --model"
+        )
+    if model is not None:
+        return _making.edit(
+            model,
+            Path(source),
+            target,
+            labels=labels,
+            source_labels=source_labels,
+            mask=mask,
+            as_json=as_json,
+            method=method,
+            strength=strength,
+            guidance=guidance,
+            seed=seed,
+            steps=steps,
+        )
     if not Path(source).is_file():
         raise VgzooError(f"no such file: {source}")
     if not target.absolute().parent.is_dir():

@@ -62,29 +62,20 @@ class Filling:
         check_numbers(len(clips), clips.shape[1], seed, batch_size, temperature)
         if steps is not None and steps < 1:
             raise VgzooError(f"steps must be at least 1, not {steps}")
-        missing = _checked_mask(mask, clips.shape[:4])
+        missing = checked_mask(mask, clips.shape[:4])
         if labels is not None:
             labels = self.checked_labels(labels, len(clips), seed)
-        progress = progress_bar(len(clips), "clip", verbose)
-        made = clips.copy()
-        size = min(batch_size, len(clips))
-        for start in range(0, len(clips), size):
-            # The last batch is filled up, so that one compiled function serves all.
-            rows = np.arange(start, start + size).clip(max=len(clips) - 1)
-            whole = self._filled(
-                clips[rows],
-                missing[rows],
-                None if labels is None else labels[rows],
-                lambda length, rows=rows: (
-                    np.concatenate(
-                        [random.normal_rows(seed, i, 1, (length, *clips.shape[2:])) for i in rows]
-                    )
-                    * temperature
-                ),
-                steps,
-            )
-            made[start : start + size] = whole[: len(clips) - start]
-            progress(min(start + size, len(clips)))
+        run = self._coder(f"fill {steps} {labels is None}", self._filler(steps))
+        made = self.in_windows(
+            clips,
+            missing,
+            run,
+            labels,
+            seed=seed,
+            temperature=temperature,
+            batch_size=batch_size,
+            verbose=verbose,
+        )
         return made[0] if single else made
 
     def interpolate(self, clips, factor: int = 2, **options) -> np.ndarray:
@@ -116,35 +107,74 @@ class Filling:
         made = self.inpaint(stretched, mask, **options)
         return made[0] if single else made
 
-    def _filled(self, clips, missing, labels, noise, steps) -> np.ndarray:
-        """uint8 clips with what is missing made, window after window."""
+    def in_windows(
+        self,
+        clips,
+        missing,
+        run,
+        *told,
+        seed: int,
+        draws: int = 1,
+        temperature: float = 1.0,
+        batch_size: int,
+        verbose: int = 0,
+    ) -> np.ndarray:
+        """uint8 clips with what is missing made, some clips at a time, window after window.
+
+        Args:
+            clips: uint8 `(B, T, H, W, C)`.
+            missing: bool `(B, T, H, W)`.
+            run: `(noise, clip, gap, source, *told) → clip`, of a window: noise `(B, T, draws, H, W,
+                C)`, the clip as made so far, where it is missing, and as it came.
+            told: what else is known of each clip, `(B, …)`, or None.
+            seed, temperature: of the noise.
+            draws: of noise, for each pixel.
+            batch_size, verbose: as for `inpaint`.
+        """
+        progress = progress_bar(len(clips), "clip", verbose)
+        size, made = min(batch_size, len(clips)), clips.copy()
+        for start in range(0, len(clips), size):
+            # The last batch is filled up, so that one compiled function serves all.
+            rows = np.arange(start, start + size).clip(max=len(clips) - 1)
+            ours = [None if each is None else each[rows] for each in told]
+
+            def noise(length: int, rows=rows):
+                shape = (length, draws, *clips.shape[2:])
+                drawn = [random.normal_rows(seed, i, 1, shape) for i in rows]
+                return (np.concatenate(drawn) * temperature).astype("float32")
+
+            whole = self._window_by_window(clips[rows], missing[rows], noise, run, ours)
+            made[start : start + size] = whole[: len(clips) - start]
+            progress(min(start + size, len(clips)))
+        return made
+
+    def _window_by_window(self, clips, missing, noise, run, told) -> np.ndarray:
         length, window = clips.shape[1], self.frames
         starts = range(0, max(length - self.context, 1), window - self.context)
-        beyond = starts[-1] + window - length
-        clips = np.pad(clips, ((0, 0), (0, beyond), (0, 0), (0, 0), (0, 0)))
-        missing = np.pad(missing, ((0, 0), (0, beyond), (0, 0), (0, 0)), constant_values=True)
-        noise = noise(clips.shape[1]).astype("float32")
+        beyond = ((0, 0), (0, starts[-1] + window - length))
+        clips = np.pad(clips, (*beyond, (0, 0), (0, 0), (0, 0)), mode="edge")
+        missing = np.pad(missing, (*beyond, (0, 0), (0, 0)), constant_values=True)
+        source, noise = clips.copy(), noise(clips.shape[1])
         for start in starts:
             part = slice(start, start + window)
             gap = missing[:, part, ..., None]
             if not gap[:, : length - start].any():
                 continue
-            run = self._coder(f"fill {steps} {labels is None}", self._filler(steps))
-            made = ops.convert_to_numpy(run(noise[:, part], clips[:, part], gap, labels))
-            clips[:, part] = np.where(gap, made, clips[:, part])
+            made = run(noise[:, part], clips[:, part], gap, source[:, part], *told)
+            clips[:, part] = np.where(gap, ops.convert_to_numpy(made), clips[:, part])
             missing[:, part] = False
         return clips[:, :length]
 
     def _filler(self, steps: int | None):
-        def run(noise, clip, gap, labels):
+        def run(noise, clip, gap, source, labels):
             clip = ops.cast(clip, "float32") / 127.5 - 1
             known = 1 - ops.cast(gap, "float32")
-            return to_uint8(self.fill(noise, clip, known, labels, steps))
+            return to_uint8(self.fill(noise[:, :, 0], clip, known, labels, steps))
 
         return run
 
 
-def _checked_mask(mask, shape: tuple[int, ...]) -> np.ndarray:
+def checked_mask(mask, shape: tuple[int, ...]) -> np.ndarray:
     """A mask as bool `(B, T, H, W)`."""
     mask = np.asarray(mask)
     if mask.shape not in (shape, shape[1:], shape[2:]):

@@ -10,11 +10,12 @@ from keras import ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
+from vgzoo.models._editing import Editing
 from vgzoo.models._filling import Filling
 from vgzoo.models._forecasting import Forecasting, check_numbers, progress_bar, to_uint8
 
 
-class VideoModel(Forecasting, Filling, keras.Model):
+class VideoModel(Forecasting, Filling, Editing, keras.Model):
     """A network that makes, continues or edits clips.
 
     A subclass takes its configuration as constructor arguments, builds its networks there, and

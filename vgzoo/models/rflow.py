@@ -72,7 +72,7 @@ class RFlow(Windows, VideoModel):
     """
 
     family = "flow"
-    tasks = ("generate", "forecast", "interpolate", "inpaint")
+    tasks = ("generate", "forecast", "interpolate", "inpaint", "edit")
     references = (
         "arXiv:2209.03003",
         "arXiv:2210.02747",
@@ -346,6 +346,25 @@ class RFlow(Windows, VideoModel):
 
         steps = self.steps if steps is None else steps
         return ode.integrate(velocity, noise, steps=steps, shift=self.shift, sampler=self.sampler)
+
+    def velocities(self, clip, known, labels, guidance):
+        rows = ops.shape(clip)[0]
+        of_all = ops.zeros((rows,))
+        none = self._classes(None, rows)
+        if labels is not None:
+            labels = self._classes(ops.sort(self._labels(labels), axis=1), rows)
+
+        def velocity(x, time):
+            told = of_all + time, of_all
+            if labels is None:
+                return self._velocity(x, *told, none, clip, known)
+            slope = self._velocity(x, *told, labels, clip, known)
+            if guidance == 1:
+                return slope
+            without = self._velocity(x, *told, none, clip, known)
+            return without + guidance * (slope - without)
+
+        return velocity
 
 
 MODEL = RFlow

@@ -69,3 +69,36 @@ def integrate(velocity: Velocity, x, *, steps: int, shift: float = 1.0, sampler:
             maximum_iterations=last,
         )
     return step(last, x, "euler") if sampler == "heun" else x
+
+
+def follow(velocity: Callable, x, times: np.ndarray):
+    """Euler's steps along a velocity.
+
+    Args:
+        velocity: `(x, time, i) → dx/dtime`, at step i.
+        x: where to begin, at the first time.
+        times: float32 `(steps + 1,)`, ascending.
+    """
+    count = len(times) - 1
+
+    def step(i, x):
+        now, after = ops.take(times, i), ops.take(times, i + 1)
+        return i + 1, x + (after - now) * velocity(x, now, i)
+
+    return ops.while_loop(lambda i, _: i < count, step, (0, x), maximum_iterations=count)[1]
+
+
+def difference(to: Callable, away: Callable, source, noise):
+    """The velocity that takes a source where it would lie under another one (FlowEdit).
+
+    Args:
+        to, away: velocities `(x, time) → dx/dtime`, of what is wanted and of what the source is.
+        source: at time 1.
+        noise: of its shape, some along a first axis, one after another at each step.
+    """
+
+    def velocity(x, time, i):
+        before = time * source + (1 - time) * ops.take(noise, i, axis=0)
+        return to(x + before - source, time) - away(before, time)
+
+    return velocity

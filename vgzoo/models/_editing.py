@@ -1,0 +1,131 @@
+"""What models share that change a clip they are given: of any length, whole or in part.
+
+Two ways to change a clip along a flow from noise to clips:
+
+- SDEdit (Meng et al. 2021, arXiv 2108.01073): noise is added up to some time, and taken away again
+  under other classes. What was finer than the noise is forgotten;
+- FlowEdit (Kulikov et al. 2024, arXiv 2412.08629): the clip itself is moved along the difference of
+  the velocities under the new classes and under its own, at the same noise. What both agree on, the
+  path say, does not move.
+"""
+
+import numpy as np
+from keras import ops
+
+from vgzoo.errors import VgzooError
+from vgzoo.models._filling import checked_mask
+from vgzoo.models._forecasting import check_numbers, to_uint8
+from vgzoo.samplers import ode
+
+METHODS = ("flowedit", "sdedit")
+
+
+class Editing:
+    """The part of a `VideoModel` that changes clips.
+
+    A subclass writes `velocities` for one window of `frames` frames, has what `Filling` wants, and
+    the `shift` of its sampler's times.
+    """
+
+    def velocities(self, clip, known, labels, guidance):
+        """`(x, time) → dx/dtime` under classes, a clip in [-1, 1] being known in part."""
+        raise self._does_not("edit")
+
+    def edit(
+        self,
+        clips,
+        *,
+        labels=None,
+        source_labels=None,
+        method: str = "flowedit",
+        strength: float = 0.8,
+        guidance: float = 1.0,
+        mask=None,
+        seed: int = 0,
+        steps: int | None = None,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray:
+        """Change what clips show.
+
+        Clip i depends on itself, its mask, the seed and i alone. Longer clips than those trained
+        on are changed window after window, and each goes on from the end of the last one.
+
+        Args:
+            clips: `(B, T, H, W, C)` or one clip, uint8 or float in [0, 1], of any length.
+            labels: classes to change to, as for `generate`; of none in particular if None.
+            source_labels: classes that the clips show, for "flowedit"; of none in particular if
+                None.
+            method: "flowedit" keeps what the classes have in common, "sdedit" what is coarser than
+                the noise.
+            strength: share of the way from noise to clip that is gone again, in (0, 1]: 1 keeps
+                nothing under "sdedit".
+            guidance: how far the change is pushed away from what no class would make of it; 1 for
+                not at all.
+            mask: where to change, as for `inpaint`; everywhere if None.
+            seed: of the noise, an integer ≥ 0.
+            steps: of the whole way; the model's own number if None.
+            batch_size: clips at a time; 16 if None.
+            verbose: 1 shows a progress bar.
+
+        Returns:
+            uint8, of the clips' shape; where the mask is 0, as they came.
+
+        Raises:
+            VideoError: an array that is no clip.
+            VgzooError: a model that does not edit, frames of another size or kind, a mask that does
+                not fit, or an argument out of its range.
+        """
+        if "edit" not in self.tasks:
+            raise self._does_not("edit")
+        if method not in METHODS:
+            raise VgzooError(f"method must be {' or '.join(METHODS)}, not {method!r}")
+        if not 0 < strength <= 1:
+            raise VgzooError(f"strength must be above 0 and at most 1, not {strength}")
+        steps = self.steps if steps is None else steps
+        batch_size = 16 if batch_size is None else batch_size
+        if not isinstance(steps, int | np.integer) or steps < 1:
+            raise VgzooError(f"steps must be at least 1, not {steps}")
+        single = np.ndim(clips) == 4
+        clips = self.checked_clips(clips, least=1)
+        check_numbers(len(clips), clips.shape[1], seed, batch_size, 1.0)
+        missing = np.ones(clips.shape[:4], bool)
+        if mask is not None:
+            missing = checked_mask(mask, clips.shape[:4])
+        told = [
+            None if given is None else self.checked_labels(given, len(clips), seed)
+            for given in (labels, source_labels)
+        ]
+        skip = min(round((1 - strength) * steps), steps - 1)
+        key = f"edit {method} {steps} {skip} {guidance} {[given is None for given in told]}"
+        made = self.in_windows(
+            clips,
+            missing,
+            self._coder(key, self._editor(method, steps, skip, guidance)),
+            *told,
+            seed=seed,
+            draws=steps - skip if method == "flowedit" else 1,
+            batch_size=batch_size,
+            verbose=verbose,
+        )
+        return made[0] if single else made
+
+    def _editor(self, method: str, steps: int, skip: int, guidance: float):
+        times = ode.shifted(np.linspace(skip / steps, 1, steps - skip + 1), self.shift)
+        times = times.astype("float32")
+
+        def run(noise, clip, gap, source, labels, source_labels):
+            clip, source = (ops.cast(x, "float32") / 127.5 - 1 for x in (clip, source))
+            known = 1 - ops.cast(gap, "float32")
+            to = self.velocities(clip, known, labels, guidance)
+            noise = ops.moveaxis(noise, 2, 0)
+            if method == "sdedit":
+                start = times[0] * source + (1 - times[0]) * noise[0]
+                made = ode.follow(lambda x, time, _: to(x, time), start, times)
+            else:
+                # What the clip was is known nowhere: where it has been changed, it shows the new.
+                away = self.velocities(source, ops.zeros_like(known), source_labels, 1.0)
+                made = ode.follow(ode.difference(to, away, source, noise), source, times)
+            return to_uint8(known * clip + (1 - known) * made)
+
+        return run
