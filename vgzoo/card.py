@@ -48,7 +48,8 @@ def render(
         config: the content of `config.json`.
         metrics: of `metrics.json`: `protocol`, `n`, `seed`, `values` and, if known, `floors`: what
             real clips score by the same protocol, keyed like `values`, or several such dicts by
-            name. `table`, if there is one, has `title`, `header` and `rows`.
+            name. `table`, if there is one, has `title`, `header` and `rows`. `also` has the same of
+            other protocols, by their names.
         train: of `train.json`: any fields; the known ones get a readable name.
         source: what `vgzoo.load` takes to load this model; the model's name if None.
     """
@@ -146,6 +147,14 @@ def _to_come(config: dict) -> int:
 
 
 def _metrics(metrics: dict) -> str:
+    """Those of the main protocol, if it was run, then those of others."""
+    parts = ["## Metrics", *([_protocol(metrics)] if "values" in metrics else [])]
+    for name, other in metrics.get("also", {}).items():
+        parts += [f"### By {_plain(name)}", _protocol(other)]
+    return "\n\n".join(parts)
+
+
+def _protocol(metrics: dict) -> str:
     floors = metrics.get("floors") or {}
     if not all(isinstance(floor, dict) for floor in floors.values()):
         floors = {"Floor": floors}
@@ -157,7 +166,7 @@ def _metrics(metrics: dict) -> str:
     protocol = ", ".join(
         f"{label}: {_plain(_number(metrics[key]))}" for label, key in said if key in metrics
     )
-    parts = ["## Metrics", protocol, _table(("Metric", "Value", *floors), rows)]
+    parts = [protocol, _table(("Metric", "Value", *floors), rows)]
     if table := metrics.get("table"):
         parts += [f"### {_plain(table['title'])}", _table(table["header"], table["rows"])]
     return "\n\n".join(parts)

@@ -8,7 +8,7 @@ seed, and has floors beside it: the same figures of real clips, whole and damage
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 from vgzoo import _folder, card, hub, registry, video
 from vgzoo._atomic import write_text
 from vgzoo.errors import VgzooError
-from vgzoo.metrics import density, forecasting, generation, judges, reconstruction
+from vgzoo.metrics import density, edits, forecasting, generation, judges, reconstruction
 from vgzoo.metrics.base import at_least_one
 
 Make = Callable[[int, int], np.ndarray]  # (n, seed) → clips
@@ -76,6 +76,16 @@ def _density(dataset: str, n: int) -> Protocol:
     )
 
 
+def _edits(dataset: str, n: int) -> Protocol:
+    return Protocol(
+        n=n,
+        fits=lambda c: (
+            "edit" in c["tasks"] and c["dataset"] == dataset and c["kwargs"].get("labels") == 2
+        ),
+        run=lambda model, n, seed, record: edits.run(dataset, model, n, seed),
+    )
+
+
 def _judge(task: str, n: int, run: Callable) -> Protocol:
     return Protocol(
         n=n,
@@ -84,18 +94,20 @@ def _judge(task: str, n: int, run: Callable) -> Protocol:
     )
 
 
+# Of several that fit a model, the first is its main one.
 PROTOCOLS: dict[str, Protocol] = {
     "density-mnist": _density("mnist", 512),
     "density-mnist-stills": _density("mnist-stills", 10_000),
     "density-cifar10-stills": _density("cifar10-stills", 10_000),
-    "forecast-mnist": _forecasting("mnist", 10_000),
-    "forecast-mnist-stochastic": _forecasting("mnist-stochastic", 256),
     "reconstruction-mnist": _reconstruction("mnist"),
     "reconstruction-cifar10": _reconstruction("cifar10"),
     "reconstruction-imagenette": _reconstruction("imagenette"),
     "generation-mnist": _generation("mnist"),
     "generation-cifar10": _generation("cifar10"),
     "generation-imagenette": _generation("imagenette"),
+    "forecast-mnist": _forecasting("mnist", 10_000),
+    "forecast-mnist-stochastic": _forecasting("mnist-stochastic", 256),
+    "edit-mnist": _edits("mnist", 256),
     "judge-digits": _judge("read-digits", 512, judges.digits),
     "judge-clips": _judge("encode-clips", 1024, judges.clips),
 }
@@ -144,7 +156,12 @@ def evaluate(
         return _of_videos(what, videos, protocol, n, int(seed))
     folder = hub.resolve(what)
     config = _folder.read_config(folder)
-    name = protocol or _fitting(config)
+    name = protocol or next(_fitting(config), None)
+    if name is None:
+        raise VgzooError(
+            f"no protocol fits {config['name']}: {_tasks(config)}; --protocol takes one of "
+            f"{', '.join(PROTOCOLS)}"
+        )
     rule = PROTOCOLS[name]
     if not rule.fits(config) and not (rule.takes_clips and "generate" in config["tasks"]):
         raise VgzooError(f"protocol {name} does not judge {config['name']}: {_tasks(config)}")
@@ -165,34 +182,39 @@ def evaluate(
     said = {"name": config["name"], "protocol": name, "n": count, "seed": int(seed)}
     report = {**said, **({"dtype": dtype} if dtype else {}), **report}
     if write:
-        _write(folder, report)
+        _write(folder, report, main=name == next(_fitting(config), name))
     return report
 
 
-def _fitting(config: dict) -> str:
-    for name, rule in PROTOCOLS.items():
-        if rule.fits(config):
-            return name
-    raise VgzooError(
-        f"no protocol fits {config['name']}: {_tasks(config)}; --protocol takes one of "
-        f"{', '.join(PROTOCOLS)}"
-    )
+def _fitting(config: dict) -> Iterator[str]:
+    """Protocols that judge such a model, the main one first."""
+    return (name for name, rule in PROTOCOLS.items() if rule.fits(config))
 
 
 def _tasks(config: dict) -> str:
     return f"its tasks are {', '.join(config['tasks'])}, its dataset is {config['dataset']}"
 
 
-def _write(folder: Path, report: dict) -> None:
-    """`metrics.json` and the card; a folder that may not be written stays as it is."""
+def _write(folder: Path, report: dict, main: bool) -> None:
+    """`metrics.json` and the card; a folder that may not be written stays as it is.
+
+    What stands there from other protocols stays: that which fits a model best is the main one, all
+    others are in `"also"`.
+    """
     if not os.access(folder, os.W_OK) or "snapshots" in folder.parts:
         print(f"{folder} is read-only: metrics.json is not written", file=sys.stderr)
         return
     content = {k: report[k] for k in ("protocol", "n", "seed", "dtype") if k in report}
     content |= {"values": report["metrics"], "floors": report["floors"]}
     content |= {"table": report["table"]} if "table" in report else {}
+    path = folder / "metrics.json"
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    also = before.pop("also", {})
+    if not main:
+        also[report["protocol"]], content = content, before
+    content |= {"also": also} if also else {}
     text = json.dumps(content, indent=2, ensure_ascii=False)
-    write_text(folder / "metrics.json", text + "\n")
+    write_text(path, text + "\n")
     bundled = folder.resolve().parent == registry.weights_root().resolve()
     source = folder.name if bundled else f"./{folder.name}"
     write_text(folder / "README.md", card.of(folder, source))

@@ -25,9 +25,9 @@ def digits(reader, n: int, seed: int) -> dict:
     frames = reader.frames
     bank = data.images("mnist", "test")
     drawn = motion.draw(bank, seed=seed, start=0, count=n, frames=distortions.frames_needed(frames))
-    clips = _rendered(drawn["digits"], drawn["path"])
+    clips = rendered(drawn["digits"], drawn["path"])
     whole = clips[:, :frames]
-    found = _read(reader, whole)
+    found = read_clips(reader, whole)
     metric = MovingDigits(reader)
     metric.add(found)
     right = (found["pair"] == np.sort(drawn["label"], axis=1)).all(axis=1)
@@ -45,7 +45,7 @@ def digits(reader, n: int, seed: int) -> dict:
             rows.append(_row(kind, level, reader, broken))
     after = motion.draw(bank, seed=seed, start=n, count=len(part), frames=frames)["digits"]
     morphed = part[:, :frames].copy()
-    later = _rendered(after, path[: len(part)])
+    later = rendered(after, path[: len(part)])
     morphed[:, frames // 2 :] = later[:, frames // 2 :]
     rows.append(_row("other digits half way", "", reader, morphed))
     return {
@@ -108,14 +108,16 @@ def _gaussian(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return features.mean(axis=0), np.cov(features, rowvar=False)
 
 
-def _rendered(images: np.ndarray, path: np.ndarray) -> np.ndarray:
+def rendered(images: np.ndarray, path: np.ndarray) -> np.ndarray:
+    """Clips of digits `(B, digits, 28, 28)` on paths, rendered some at a time."""
     size = generation.BATCH
     parts = [slice(i, i + size) for i in range(0, len(images), size)]
     made = [ops.convert_to_numpy(motion.render(images[part], path[part])) for part in parts]
     return np.concatenate(made)
 
 
-def _read(reader, clips: np.ndarray) -> dict[str, np.ndarray]:
+def read_clips(reader, clips: np.ndarray) -> dict[str, np.ndarray]:
+    """What `vgzoo.metrics.digits.read` finds in clips, some at a time."""
     parts = [
         read(reader.heatmaps(clips[i : i + generation.BATCH]))
         for i in range(0, len(clips), generation.BATCH)
