@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from every import assert_same_clips, build
+from films import write_films
 from keras import ops
 from tiny import TINY, clip_batch, training_batch
 
-from vgzoo import models, video
+import vgzoo
+from vgzoo import models, optimizers, video
 from vgzoo.errors import VgzooError
 from vgzoo.layers import masks
 from vgzoo.layers.sprites import Sprites, misplaced
@@ -356,3 +358,30 @@ def test_bad_interpolation_gets_one_line():
 def test_bad_arguments_get_one_line(kwargs, message):
     with pytest.raises(VgzooError, match=message):
         models.build("rflow", **TINY["rflow"] | kwargs)
+
+
+# -- fine-tuning ---------------------------------------------------------------------------
+
+
+def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
+    """The transformer in the middle frozen, which stays as it is."""
+    model = vgzoo.load("rflow-mnist")
+    known, unseen = (write_films(tmp_path / str(i), 16, seed=i) for i in (0, 1))
+    options = {"frames": 4, "size": 64, "batch_size": 8, "channels": 1}
+    held = [np.asarray(batch["clip"]) for batch in vgzoo.data.clips(unseen, **options)]
+    held = np.concatenate(held)[:32]
+
+    def error() -> float:
+        model.noise_step.assign(0)  # the same noise, times and masks each time
+        return float(model.compute_loss(held))
+
+    before = error()
+    frozen = model.network.layers_
+    for layer in frozen:
+        layer.trainable = False
+    kept = [v.numpy() for layer in frozen for v in layer.weights]
+    model.compile(optimizers.Muon(1e-3))
+    model.fit(vgzoo.data.clips(known, count=160, **options), verbose=0)
+    for variable, value in zip((v for f in frozen for v in f.weights), kept, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    assert error() < 0.9 * before

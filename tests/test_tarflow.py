@@ -364,20 +364,27 @@ def test_wrong_arguments_get_one_line(wrong, message):
 # -- fine-tuning ---------------------------------------------------------------------------
 
 
-def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
+@pytest.mark.parametrize(
+    "name, options, count",
+    [
+        ("tarflow-mnist-stills", {"frames": 1, "size": 28, "batch_size": 8}, 160),
+        ("tarflow-mnist", {"frames": 3, "size": 64, "batch_size": 2}, 24),
+    ],
+)
+def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path, name, options, count):
     """The flows on the side of the noise frozen, which stay as they are."""
-    model = vgzoo.load("tarflow-mnist-stills")
+    model = vgzoo.load(name)
     known, unseen = (write_films(tmp_path / str(i), 16, seed=i) for i in (0, 1))
-    options = {"frames": 1, "size": 28, "batch_size": 8, "channels": 1}
+    options = options | {"channels": 1}
     held = [np.asarray(each["clip"]) for each in vgzoo.data.clips(unseen, **options)]
-    held = np.concatenate(held)
+    held = np.concatenate(held)[:64]
     before = model.bits_per_dim(held).mean()
     frozen = model.flows[2:]
     for flow in frozen:
         flow.trainable = False
     kept = [v.numpy() for flow in frozen for v in flow.weights]
     model.compile(optimizers.Muon(1e-3))
-    model.fit(vgzoo.data.clips(known, count=160, **options), verbose=0)
+    model.fit(vgzoo.data.clips(known, count=count, **options), verbose=0)
     for variable, value in zip((v for f in frozen for v in f.weights), kept, strict=True):
         np.testing.assert_array_equal(variable, value)
     assert model.bits_per_dim(held).mean() < 0.9 * before
