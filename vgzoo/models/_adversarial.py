@@ -5,8 +5,10 @@ from typing import ClassVar
 import keras
 from keras import ops
 
+from vgzoo.models._latents import Latents
 
-class Adversarial:
+
+class Adversarial(Latents):
     """The part of a GAN that is no matter of its networks, `generator` and `discriminator`."""
 
     family = "gan"

@@ -330,8 +330,9 @@ def input_gradient(score: Callable, x):
         return jax.grad(lambda c: ops.sum(score(c)))(x)
     import torch
 
-    x = x.detach().requires_grad_(True)
-    return torch.autograd.grad(ops.sum(score(x)), x, create_graph=True)[0]
+    with torch.enable_grad():
+        x = x.detach().requires_grad_(True)
+        return torch.autograd.grad(ops.sum(score(x)), x, create_graph=True)[0]
 
 
 def _xla_pays() -> bool:

@@ -11,6 +11,7 @@ discriminators see and tells classes apart, which is left out here.
 import math
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from vgzoo import random
@@ -195,6 +196,13 @@ class MoCoGAN(Adversarial, VideoModel):
 
     def sample(self, noise, *, labels=None, frames: int, steps: int | None):
         return self.generator(noise)
+
+    def latent_parts(self, frames: int) -> dict[str, np.ndarray]:
+        content, motion = np.split(np.arange(*self.noise_shape(frames)), [self.content])
+        return {"content": content[None], "motion": motion[None]}
+
+    def content_weights(self) -> np.ndarray:
+        return ops.convert_to_numpy(self.generator.enter.kernel)[: self.content]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Both sides of the game in one scalar, each blind to the other's parameters."""

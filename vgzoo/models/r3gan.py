@@ -26,6 +26,7 @@ import math
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from vgzoo import random
@@ -252,6 +253,14 @@ class R3GAN(Adversarial, VideoModel):
 
     def sample(self, noise, *, labels=None, frames: int, steps: int | None):
         return self.generator(noise, frames=frames)
+
+    def latent_parts(self, frames: int) -> dict[str, np.ndarray]:
+        index = np.arange(*self.noise_shape(frames)).reshape(self.objects, -1)
+        content, motion = np.split(index, [self.content], axis=1)
+        return {"content": content, "motion": motion}
+
+    def content_weights(self) -> np.ndarray:
+        return ops.convert_to_numpy(self.generator.mapping[0].kernel)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Both sides of the game in one scalar, each blind to the other's parameters."""
