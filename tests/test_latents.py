@@ -5,8 +5,10 @@ import pytest
 from every import build
 
 import vgzoo
+from vgzoo import hub
 from vgzoo.edit import latent
 from vgzoo.errors import VgzooError
+from vgzoo.metrics.evaluate import evaluate
 from vgzoo.metrics.generation import real_clips
 
 RNG = np.random.default_rng(0)
@@ -122,6 +124,17 @@ def test_flows_and_autoencoders_have_latents_too(name, frames, off):
     assert made.shape == (3, *clips.shape[1:])
     assert np.abs(made[::2].astype(int) - clips).mean() < off
     assert min(np.abs(made[1].astype(int) - each).mean() for each in clips) > 5
+
+
+def test_inversion_is_judged_beside_what_it_begins_with(tmp_path, monkeypatch):
+    model = build("r3gan")
+    hub.save(model, tmp_path / "tiny", dataset="mnist", fps=8)
+    monkeypatch.chdir(tmp_path)
+    report = evaluate("./tiny", protocol="inversion-mnist", n=2, write=False)
+    floors = report["floors"]
+    assert list(floors) == ["nearest draw", "black", "clips of its own"]
+    assert report["metrics"]["psnr"] > floors["nearest draw"]["psnr"]
+    assert floors["clips of its own"]["psnr"] > report["metrics"]["psnr"]
 
 
 def test_mistakes_get_one_line(gan):

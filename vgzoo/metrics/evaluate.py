@@ -17,7 +17,15 @@ import numpy as np
 from vgzoo import _folder, card, hub, registry, video
 from vgzoo._atomic import write_text
 from vgzoo.errors import VgzooError
-from vgzoo.metrics import density, edits, forecasting, generation, judges, reconstruction
+from vgzoo.metrics import (
+    density,
+    edits,
+    forecasting,
+    generation,
+    inversion,
+    judges,
+    reconstruction,
+)
 from vgzoo.metrics.base import at_least_one
 
 Make = Callable[[int, int], np.ndarray]  # (n, seed) → clips
@@ -86,6 +94,14 @@ def _edits(dataset: str, n: int) -> Protocol:
     )
 
 
+def _inversion(dataset: str, n: int) -> Protocol:
+    return Protocol(
+        n=n,
+        fits=lambda c: c["family"] == "gan" and c["dataset"] == dataset,
+        run=lambda model, n, seed, record: inversion.run(dataset, model, n, seed),
+    )
+
+
 def _judge(task: str, n: int, run: Callable) -> Protocol:
     return Protocol(
         n=n,
@@ -108,6 +124,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "forecast-mnist": _forecasting("mnist", 10_000),
     "forecast-mnist-stochastic": _forecasting("mnist-stochastic", 256),
     "edit-mnist": _edits("mnist", 256),
+    "inversion-mnist": _inversion("mnist", 64),
     "judge-digits": _judge("read-digits", 512, judges.digits),
     "judge-clips": _judge("encode-clips", 1024, judges.clips),
 }

@@ -100,15 +100,12 @@ class Latents:
         check_numbers(count, frames, seed, batch_size, 1.0)
         if not isinstance(steps, int | np.integer) or steps < 1:
             raise VgzooError(f"steps must be at least 1, not {steps}")
-        tried = random.normal_rows(seed, 0, _TRIES, self.noise_shape(frames)).astype("float32")
-        looks = self._coarse(self.decode(tried, frames)).reshape(_TRIES, -1)
-        far = [np.square(looks - look.ravel()).mean(axis=1) for look in self._coarse(clips)]
-        starts = np.argsort(far, axis=1)[:, :_STARTS]  # (B, starts)
+        starts = self._starts(clips, seed)
         move = self._coder(f"invert {frames}", self._mover(frames))
         progress, found = progress_bar(count, "clip", verbose), []
         for start in range(0, count, batch_size):
             wanted = clips[start : start + batch_size]
-            latents = tried[starts[start : start + batch_size]]  # (b, starts, L)
+            latents = starts[start : start + batch_size]
             half = steps // 2
             latents, loss = self._descend(move, latents, wanted, 0, half, steps, learning_rate)
             best = np.take_along_axis(latents, loss.argmin(axis=1)[:, None, None], axis=1)
@@ -117,6 +114,28 @@ class Latents:
             progress(min(start + batch_size, count))
         found = np.concatenate(found)
         return found[0] if single else found
+
+    def _starts(self, clips: np.ndarray, seed: int) -> np.ndarray:
+        """Latents `(B, starts, L)` of draws that are near clips, at the coarsest resolution.
+
+        Of several things in a clip one after another is drawn, each the best beside those before:
+        where they meet the brighter one shows.
+        """
+        frames, (length,) = clips.shape[1], self.noise_shape(clips.shape[1])
+        things = len(self.latent_parts(frames)["content"])
+        tried = random.normal_rows(seed, 0, _TRIES, (length // things,)).astype("float32")
+        shown = self.decode(np.tile(tried, (1, things)), frames)  # all things are one
+        shown = self._coarse(shown).reshape(_TRIES, -1)
+        starts = []
+        for wanted in self._coarse(clips).reshape(len(clips), -1):
+            best = np.square(shown - wanted).mean(axis=1).argsort()[:_STARTS]
+            chosen, seen = best[:, None], shown[best]
+            for _ in range(things - 1):
+                far = [np.square(np.maximum(shown, one) - wanted).mean(axis=1) for one in seen]
+                best = np.argmin(far, axis=1)
+                chosen, seen = np.c_[chosen, best], np.maximum(seen, shown[best])
+            starts.append(tried[chosen].reshape(_STARTS, length))
+        return np.stack(starts)
 
     def _descend(self, move, latents, wanted, begin: int, end: int, steps: int, rate: float):
         """Adam from step `begin` to `end`; latents `(B, K, L)`, and their losses `(B, K)`."""
@@ -144,7 +163,8 @@ class Latents:
             side = 1
             while side <= _COARSEST:
                 each = ops.mean(ops.square(away), axis=(1, 2, 3))
-                total = total + ops.mean(ops.reshape(each, (-1, frames)), axis=1)
+                # Coarse differences are small, and say where to go.
+                total = total + side * ops.mean(ops.reshape(each, (-1, frames)), axis=1)
                 away = ops.average_pool(away, 2, data_format="channels_last")
                 side *= 2
             return total
