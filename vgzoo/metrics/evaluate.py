@@ -189,9 +189,11 @@ def evaluate(
         def make(count: int, seed: int, **options) -> np.ndarray:
             return model.generate(count, seed=seed, batch_size=32, **options)
 
-        labels = model.checked_labels(None, count, int(seed)) if model.classes else None
-        steps = generation.STEPS if "steps" in model.options else ()
-        report = rule.run(make, model.clip_spec, count, int(seed), labels=labels, steps=steps)
+        drawn = model.checked_labels(None, count, int(seed)) if model.classes else None
+        options = {"labels": drawn}
+        if "steps" in model.options:
+            options |= {"steps": generation.STEPS, "usual": model.steps}
+        report = rule.run(make, model.clip_spec, count, int(seed), **options)
     else:
         record = folder / "train.json"
         record = json.loads(record.read_text()) if record.is_file() else {}
