@@ -78,7 +78,6 @@ def test_an_editor_has_two_protocols_and_a_card_for_both(tmp_path, monkeypatch):
     judged = evaluate("./tiny", n=8)
     steps = {row[0]: row[1:] for row in judged["table"]["rows"]}
     assert list(steps) == [1, 2, 4, 8, 16, 32] and steps[2] == [*judged["metrics"].values()]
-    assert steps[1] != steps[2]
     written = json.loads((tmp_path / "tiny" / "metrics.json").read_text())
     assert written["protocol"] == "generation-mnist" and "fcd" in written["values"]
     assert written["also"]["edit-mnist"]["values"] == report["metrics"]
