@@ -34,7 +34,7 @@ from vgzoo.models.base import VideoModel, register
 from vgzoo.optimizers import Muon
 from vgzoo.samplers import ode
 
-_FINEST = 5  # 2^5 steps: of these and more each looks no further than its own moment
+_FINEST = 5  # 2^5 steps: in samples of these and more each knows no more than its own moment
 _LEAST = 0.05  # time to the clip, by which no less is divided
 _PLACES = 0.03  # what a nat of places counts in the loss
 
@@ -339,9 +339,10 @@ class RFlow(Windows, VideoModel):
         classes = self._classes(labels, rows)
 
         def velocity(x, time, gap):
-            gap = gap if self.ahead else 0.0
-            told = ops.broadcast_to(time, (rows,)), ops.full((rows,), gap), classes, clip, known
-            guided = labels is not None and gap < 0.5**_FINEST
+            looks = bool(self.ahead) and gap > 0.5**_FINEST
+            gap = ops.full((rows,), gap if looks else 0.0)
+            told = ops.broadcast_to(time, (rows,)), gap, classes, clip, known
+            guided = labels is not None and not looks  # what looks ahead has learned it
             return self._guided(x, *told) if guided else self._velocity(x, *told)
 
         steps = self.steps if steps is None else steps
