@@ -97,7 +97,7 @@ def edit(
     source_labels: Annotated[str | None, typer.Option(help="Classes that it shows: 3+1.")] = None,
     method: Annotated[str, typer.Option(help="flowedit or sdedit.")] = "flowedit",
     strength: Annotated[float, typer.Option(help="Above 0: how much may change; 1: all.")] = 0.8,
-    guidance: Annotated[float, typer.Option(help="Towards the classes; 1: not at all.")] = 1.0,
+    guidance: Annotated[float, typer.Option(help="Towards the classes; 1: not at all.")] = 3.0,
     mask: Annotated[
         Path | None, typer.Option(help="A picture, or a video as long: white where to change.")
     ] = None,

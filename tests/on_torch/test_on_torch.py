@@ -26,7 +26,7 @@ def test_a_bundled_model_gives_its_golden_forecasts(name):
     with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
         seen = patterns(int(golden["n"]), seed=int(golden["seed"]), **model.clip_spec)
         clips = model.forecast(seen, seed=int(golden["seed"]))
-        difference = np.abs(clips.astype("float32") - golden["clips"])
+        difference = np.abs(clips.astype("float32") - golden["forecasts"])
     assert difference.mean() <= 0.1 and np.quantile(difference, 0.999) <= 2
 
 

@@ -39,7 +39,7 @@ class Editing:
         source_labels=None,
         method: str = "flowedit",
         strength: float = 0.8,
-        guidance: float = 1.0,
+        guidance: float = 3.0,
         mask=None,
         seed: int = 0,
         steps: int | None = None,

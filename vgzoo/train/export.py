@@ -107,9 +107,10 @@ def _show(model: VideoModel, folder: Path, recipe: dict) -> None:
         golden["clips"] = clips[:n]
         video.write(sample, clips, fps=recipe["fps"], scale=1)
     else:
-        golden["clips"] = model.forecast(patterns, seed=seed)
         clips = shown.clips(model, recipe, 16)
         video.write(sample, clips, fps=recipe["fps"], scale=1, columns=4)
+    if "forecast" in model.tasks:
+        golden["forecasts"] = model.forecast(patterns, seed=seed)
     np.savez_compressed(folder / "golden.npz", **golden)
 
 
