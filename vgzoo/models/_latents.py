@@ -101,16 +101,20 @@ class Latents:
         if not isinstance(steps, int | np.integer) or steps < 1:
             raise VgzooError(f"steps must be at least 1, not {steps}")
         starts = self._starts(clips, seed)
-        move = self._coder(f"invert {frames}", self._mover(frames))
+        far, slope = self._distance(frames)
+        far = self._coder(f"latents' loss {frames}", far)
+        slope = self._coder(f"latents' slope {frames}", slope)
         progress, found = progress_bar(count, "clip", verbose), []
         for start in range(0, count, batch_size):
             wanted = clips[start : start + batch_size]
-            latents = starts[start : start + batch_size]
-            half = steps // 2
-            latents, loss = self._descend(move, latents, wanted, 0, half, steps, learning_rate)
-            best = np.take_along_axis(latents, loss.argmin(axis=1)[:, None, None], axis=1)
-            best, _ = self._descend(move, best, wanted, half, steps, steps, learning_rate)
-            found.append(best[:, 0])
+            all_wanted = np.repeat(wanted, _STARTS, axis=0)
+            latents = starts[start : start + batch_size].reshape(len(all_wanted), -1)
+            rates = learning_rate * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps))
+            first, last = np.split(rates, [steps // 2])
+            latents = _descended(slope, latents, all_wanted, first)
+            loss = ops.convert_to_numpy(far(latents, all_wanted)).reshape(-1, _STARTS)
+            rows = np.arange(len(wanted)) * _STARTS + loss.argmin(axis=1)
+            found.append(_descended(slope, latents[rows], wanted, last))
             progress(min(start + batch_size, count))
         found = np.concatenate(found)
         return found[0] if single else found
@@ -137,27 +141,13 @@ class Latents:
             starts.append(tried[chosen].reshape(_STARTS, length))
         return np.stack(starts)
 
-    def _descend(self, move, latents, wanted, begin: int, end: int, steps: int, rate: float):
-        """Adam from step `begin` to `end`; latents `(B, K, L)`, and their losses `(B, K)`."""
-        shape, size = latents.shape, latents.shape[-1]
-        latents = latents.reshape(-1, size)
-        wanted = np.repeat(wanted, shape[1], axis=0)
-        mean, square = np.zeros_like(latents), np.zeros_like(latents)
-        loss = np.zeros(len(latents), "float32")
-        for i in range(begin, end):
-            slope, loss = map(ops.convert_to_numpy, move(latents, wanted))
-            mean, square = 0.9 * mean + 0.1 * slope, 0.99 * square + 0.01 * slope**2
-            done = i - begin + 1
-            pace = rate * 0.5 * (1 + np.cos(np.pi * i / steps))
-            bent = np.sqrt(square / (1 - 0.99**done)) + 1e-8
-            latents = latents - (pace * mean / (1 - 0.9**done) / bent).astype("float32")
-        return latents.reshape(shape), loss.reshape(shape[:2])
-
-    def _mover(self, frames: int):
+    def _distance(self, frames: int):
+        """How far clips of latents are from those wanted, `(B,)`, and its slope in the latents."""
         from vgzoo.models.base import input_gradient
 
-        def losses(latents, wanted):
+        def far(latents, wanted):
             made = self.sample(latents, labels=None, frames=frames, steps=None)
+            wanted = ops.cast(wanted, "float32") / 127.5 - 1
             away = ops.reshape(ops.cast(made, "float32") - wanted, (-1, *wanted.shape[2:]))
             total = _PRIOR * ops.mean(ops.square(latents), axis=-1)
             side = 1
@@ -169,12 +159,10 @@ class Latents:
                 side *= 2
             return total
 
-        def run(latents, wanted):
-            wanted = ops.cast(wanted, "float32") / 127.5 - 1
-            slope = input_gradient(lambda z: losses(z, wanted), ops.convert_to_tensor(latents))
-            return slope, losses(latents, wanted)
+        def slope(latents, wanted):
+            return input_gradient(lambda z: far(z, wanted), ops.convert_to_tensor(latents))
 
-        return run
+        return far, slope
 
     @staticmethod
     def _coarse(clips: np.ndarray) -> np.ndarray:
@@ -204,3 +192,14 @@ class Latents:
         # An eigenvector's sign is free: the greatest value is positive.
         greatest = np.abs(vectors).argmax(axis=1)[:, None]
         return (vectors * np.sign(np.take_along_axis(vectors, greatest, axis=1))).astype("float32")
+
+
+def _descended(slope, latents: np.ndarray, wanted: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """Latents after a step of Adam for each rate."""
+    mean, square = np.zeros_like(latents), np.zeros_like(latents)
+    for done, rate in enumerate(rates, 1):
+        found = ops.convert_to_numpy(slope(latents, wanted))
+        mean, square = 0.9 * mean + 0.1 * found, 0.99 * square + 0.01 * found**2
+        size = np.sqrt(square / (1 - 0.99**done)) + 1e-8
+        latents = latents - (rate * mean / (1 - 0.9**done) / size).astype("float32")
+    return latents
