@@ -32,6 +32,12 @@ def build(arch: str, **options):
     return model
 
 
+def golden_clips(model, golden) -> np.ndarray:
+    """What a bundled model makes of the seed of its golden clips."""
+    frames = int(golden["frames"]) if "frames" in golden else None
+    return model.generate(int(golden["n"]), seed=int(golden["seed"]), frames=frames)
+
+
 def weights(model) -> dict[str, np.ndarray]:
     return {v.path: v.numpy() for v in model.trainable_variables}
 

@@ -201,7 +201,8 @@ def training_batch(arch: str, kwargs: dict, count: int = 4, seed: int = 0):
 def shown(model, n: int = 2, seed: int = 0) -> np.ndarray:
     """What a model is there for: the clips that it makes, or what a judge sees in some."""
     if "generate" in model.tasks:
-        return model.generate(n, seed=seed)
+        frames = min(model.frames, 4) if model.small_steps else None  # which takes long
+        return model.generate(n, seed=seed, frames=frames)
     if "forecast" in model.tasks:
         return model.forecast(clip_batch(model.clip_spec, n), seed=seed)
     return model.features(clip_batch(model.clip_spec, n, seed))

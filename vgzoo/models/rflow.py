@@ -186,8 +186,9 @@ class RFlow(Windows, VideoModel):
     def _classes(self, labels, rows):
         """Labels `(B, labels)` → `(B, labels, classes + 1)`, the last class that of no label."""
         if labels is None:
-            labels = ops.full((rows, self.labels), self.classes, "int32")
-        return ops.one_hot(labels, self.classes + 1)
+            labels = ops.full((rows, self.labels), -1, "int32")
+        # Clips of no class are labelled -1.
+        return ops.one_hot(ops.where(labels < 0, self.classes, labels), self.classes + 1)
 
     def _labels(self, labels):
         """Labels as data have them → `(B, labels)`; they have no order."""
@@ -195,7 +196,8 @@ class RFlow(Windows, VideoModel):
         fits = [self.label_shape] + [(self.labels,)] * (self.labels == 1)
         if ops.ndim(labels) is not None and tuple(labels.shape[1:]) not in fits:
             raise VgzooError(
-                f"{self.name} knows {self.labels} labels a clip, not {tuple(labels.shape[1:])}"
+                f"{self.name} knows {self.labels} labels a clip, not {tuple(labels.shape[1:])}; "
+                "clips without any train it too: dataset.map(lambda batch: batch['clip'])"
             )
         return ops.reshape(labels, (-1, self.labels))
 

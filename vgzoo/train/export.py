@@ -104,7 +104,9 @@ def _show(model: VideoModel, folder: Path, recipe: dict) -> None:
         video.write(sample, patterns, fps=recipe["fps"])
     elif "generate" in model.tasks:
         clips = model.generate(16, seed=0)
-        golden["clips"] = clips[:n]
+        # Of a model that takes long a few frames are enough to check.
+        golden |= {"frames": 4} if model.small_steps else {}
+        golden["clips"] = clips[:n, : golden.get("frames")]
         video.write(sample, clips, fps=recipe["fps"], scale=1)
     else:
         clips = shown.clips(model, recipe, 16)
