@@ -44,11 +44,10 @@ def test_a_clip_becomes_what_the_other_class_would_have_been(steps, strength):
     knowing = models.build("rflow", **TINY["rflow"] | {"shift": 2.0})
     shown = RNG.integers(0, 256, (11, *knowing.clip_spec.values()), "uint8")
     knowing = shown_by_class(knowing, shown / 127.5 - 1)
-    made = knowing.edit(
-        shown[[3, 5]], source_labels=[[3, 3], [5, 5]], labels=[8, 8], steps=steps, strength=strength
-    )
+    options = {"steps": steps, "strength": strength, "guidance": 1.0}
+    made = knowing.edit(shown[[3, 5]], source_labels=[[3, 3], [5, 5]], labels=[8, 8], **options)
     assert np.abs(made.astype(int) - shown[8]).max() <= 1
-    made = knowing.edit(shown[3], source_labels=[3, 3], labels=[3, 3], steps=steps)
+    made = knowing.edit(shown[3], source_labels=[3, 3], labels=[3, 3], **options)
     np.testing.assert_array_equal(made, shown[3])
 
 

