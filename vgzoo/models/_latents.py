@@ -29,11 +29,11 @@ class Latents:
 
     def latent_parts(self, frames: int) -> dict[str, np.ndarray]:
         """Which values are content and which are motion: indices `(objects, values)` of each."""
-        raise NotImplementedError
+        raise self._does_not("invert")
 
     def content_weights(self) -> np.ndarray:
         """What the first layer makes of an object's content: `(content, outputs)`."""
-        raise NotImplementedError
+        raise self._does_not("invert")
 
     def decode(self, latents, frames: int | None = None) -> np.ndarray:
         """Clips of latents.
