@@ -13,8 +13,8 @@ import numpy as np
 from keras import ops
 
 from vgzoo.errors import VgzooError
-from vgzoo.models._filling import checked_mask
-from vgzoo.models._forecasting import check_numbers, to_uint8
+from vgzoo.models._filling import check_steps
+from vgzoo.models._forecasting import to_uint8
 from vgzoo.samplers import ode
 
 METHODS = ("flowedit", "sdedit")
@@ -82,33 +82,24 @@ class Editing:
             raise VgzooError(f"method must be {' or '.join(METHODS)}, not {method!r}")
         if not 0 < strength <= 1:
             raise VgzooError(f"strength must be above 0 and at most 1, not {strength}")
+        check_steps(steps)
         steps = self.steps if steps is None else steps
-        batch_size = 16 if batch_size is None else batch_size
-        if not isinstance(steps, int | np.integer) or steps < 1:
-            raise VgzooError(f"steps must be at least 1, not {steps}")
-        single = np.ndim(clips) == 4
-        clips = self.checked_clips(clips, least=1)
-        check_numbers(len(clips), clips.shape[1], seed, batch_size, 1.0)
-        missing = np.ones(clips.shape[:4], bool)
-        if mask is not None:
-            missing = checked_mask(mask, clips.shape[:4])
-        told = [
-            None if given is None else self.checked_labels(given, len(clips), seed)
-            for given in (labels, source_labels)
-        ]
         skip = min(round((1 - strength) * steps), steps - 1)
-        key = f"edit {method} {steps} {skip} {guidance} {[given is None for given in told]}"
-        made = self.in_windows(
+        plain = [given is None for given in (labels, source_labels)]
+        return self.in_windows(
             clips,
-            missing,
-            self._coder(key, self._editor(method, steps, skip, guidance)),
-            *told,
+            mask,
+            self._coder(
+                f"edit {method} {steps} {skip} {guidance} {plain}",
+                self._editor(method, steps, skip, guidance),
+            ),
+            labels,
+            source_labels,
             seed=seed,
             draws=steps - skip if method == "flowedit" else 1,
             batch_size=batch_size,
             verbose=verbose,
         )
-        return made[0] if single else made
 
     def _editor(self, method: str, steps: int, skip: int, guidance: float):
         times = ode.shifted(np.linspace(skip / steps, 1, steps - skip + 1), self.shift)

@@ -56,27 +56,17 @@ class Filling:
         """
         if "inpaint" not in self.tasks:
             raise self._does_not("inpaint")
-        batch_size = 16 if batch_size is None else batch_size
-        single = np.ndim(clips) == 4
-        clips = self.checked_clips(clips, least=1)
-        check_numbers(len(clips), clips.shape[1], seed, batch_size, temperature)
-        if steps is not None and steps < 1:
-            raise VgzooError(f"steps must be at least 1, not {steps}")
-        missing = checked_mask(mask, clips.shape[:4])
-        if labels is not None:
-            labels = self.checked_labels(labels, len(clips), seed)
-        run = self._coder(f"fill {steps} {labels is None}", self._filler(steps))
-        made = self.in_windows(
+        check_steps(steps)
+        return self.in_windows(
             clips,
-            missing,
-            run,
+            mask,
+            self._coder(f"fill {steps} {labels is None}", self._filler(steps)),
             labels,
             seed=seed,
             temperature=temperature,
             batch_size=batch_size,
             verbose=verbose,
         )
-        return made[0] if single else made
 
     def interpolate(self, clips, factor: int = 2, **options) -> np.ndarray:
         """Put new frames between those of clips, as if these had been every `factor`-th.
@@ -110,27 +100,38 @@ class Filling:
     def in_windows(
         self,
         clips,
-        missing,
+        mask,
         run,
-        *told,
+        *labels,
         seed: int,
         draws: int = 1,
         temperature: float = 1.0,
-        batch_size: int,
-        verbose: int = 0,
+        batch_size: int | None,
+        verbose: int,
     ) -> np.ndarray:
-        """uint8 clips with what is missing made, some clips at a time, window after window.
+        """What `run` makes of clips where a mask says so, some at a time, window after window.
 
         Args:
-            clips: uint8 `(B, T, H, W, C)`.
-            missing: bool `(B, T, H, W)`.
-            run: `(noise, clip, gap, source, *told) → clip`, of a window: noise `(B, T, draws, H, W,
-                C)`, the clip as made so far, where it is missing, and as it came.
-            told: what else is known of each clip, `(B, …)`, or None.
+            clips, mask: as for `inpaint`; everywhere if the mask is None.
+            run: `(noise, clip, gap, source, *labels) → clip`, of a window: noise `(B, T, draws, H,
+                W, C)`, the clip as made so far, where it is missing, and as it came.
+            labels: classes, as for `generate`, or None; of each kind that `run` wants.
             seed, temperature: of the noise.
             draws: of noise, for each pixel.
             batch_size, verbose: as for `inpaint`.
+
+        Returns, Raises: as for `inpaint`.
         """
+        batch_size = 16 if batch_size is None else batch_size
+        single = np.ndim(clips) == 4
+        clips = self.checked_clips(clips, least=1)
+        check_numbers(len(clips), clips.shape[1], seed, batch_size, temperature)
+        missing = _checked_mask(
+            np.ones(clips.shape[2:4], bool) if mask is None else mask, clips.shape[:4]
+        )
+        told = [
+            each if each is None else self.checked_labels(each, len(clips), seed) for each in labels
+        ]
         progress = progress_bar(len(clips), "clip", verbose)
         size, made = min(batch_size, len(clips)), clips.copy()
         for start in range(0, len(clips), size):
@@ -146,7 +147,7 @@ class Filling:
             whole = self._window_by_window(clips[rows], missing[rows], noise, run, ours)
             made[start : start + size] = whole[: len(clips) - start]
             progress(min(start + size, len(clips)))
-        return made
+        return made[0] if single else made
 
     def _window_by_window(self, clips, missing, noise, run, told) -> np.ndarray:
         length, window = clips.shape[1], self.frames
@@ -174,7 +175,13 @@ class Filling:
         return run
 
 
-def checked_mask(mask, shape: tuple[int, ...]) -> np.ndarray:
+def check_steps(steps: int | None) -> None:
+    """Raises where a number of network evaluations is none."""
+    if steps is not None and (not isinstance(steps, int | np.integer) or steps < 1):
+        raise VgzooError(f"steps must be at least 1, not {steps}")
+
+
+def _checked_mask(mask, shape: tuple[int, ...]) -> np.ndarray:
     """A mask as bool `(B, T, H, W)`."""
     mask = np.asarray(mask)
     if mask.shape not in (shape, shape[1:], shape[2:]):

@@ -11,7 +11,7 @@ from keras import ops
 from vgzoo import random
 from vgzoo.errors import VgzooError
 from vgzoo.models._editing import Editing
-from vgzoo.models._filling import Filling
+from vgzoo.models._filling import Filling, check_steps
 from vgzoo.models._forecasting import Forecasting, check_numbers, progress_bar, to_uint8
 
 
@@ -221,8 +221,7 @@ class VideoModel(Forecasting, Filling, Editing, keras.Model):
         for name, value in (("labels", labels), ("steps", steps)):
             if value is not None and name not in self.options:
                 raise VgzooError(f"{self.name} has no use for {name}: call generate() without")
-        if steps is not None and (not isinstance(steps, int | np.integer) or steps < 1):
-            raise VgzooError(f"steps must be at least 1, not {steps}")
+        check_steps(steps)
         size = min(batch_size, n)
         if "labels" in self.options:
             labels = self.checked_labels(labels, n, seed)
