@@ -7,8 +7,10 @@ Example:
 
 >>> import numpy as np
 >>> from vgzoo.edit import latent
->>> latent.between(np.array([1.0, 0.0]), np.array([0.0, 1.0]), 3).round(2).tolist()
-[[1.0, 0.0], [0.71, 0.71], [0.0, 1.0]]
+>>> print(latent.between(np.array([1.0, 0.0]), np.array([0.0, 1.0]), 3).round(2))
+[[1.   0.  ]
+ [0.71 0.71]
+ [0.   1.  ]]
 """
 
 from typing import TYPE_CHECKING
