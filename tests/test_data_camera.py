@@ -5,7 +5,7 @@ import pytest
 
 from vgzoo import random
 from vgzoo.data import camera
-from vgzoo.metrics.warp import warp
+from vgzoo.layers.warp import warp
 
 SIDE, IMAGE = 24, 36
 

@@ -6,7 +6,7 @@ import pytest
 
 from vgzoo import metrics
 from vgzoo.errors import VgzooError, VideoError
-from vgzoo.metrics.warp import warp
+from vgzoo.layers.warp import warp
 
 
 def _make():

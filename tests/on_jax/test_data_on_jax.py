@@ -8,7 +8,7 @@ from tiny import TINY
 from vgzoo import models, video
 from vgzoo.data import camera, clips, images
 from vgzoo.data.clips import SIDES
-from vgzoo.metrics.warp import warp
+from vgzoo.layers.warp import warp
 
 
 @pytest.fixture

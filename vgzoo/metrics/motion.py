@@ -7,7 +7,7 @@ from keras import ops
 
 from vgzoo.errors import VgzooError
 from vgzoo.metrics.base import MeanMetric, unit_clips
-from vgzoo.metrics.warp import warp
+from vgzoo.layers.warp import warp
 
 
 class MotionMetric(MeanMetric):

@@ -126,7 +126,7 @@ class Filling:
         single = np.ndim(clips) == 4
         clips = self.checked_clips(clips, least=1)
         check_numbers(len(clips), clips.shape[1], seed, batch_size, temperature)
-        missing = _checked_mask(
+        missing = checked_mask(
             np.ones(clips.shape[2:4], bool) if mask is None else mask, clips.shape[:4]
         )
         told = [
@@ -181,7 +181,7 @@ def check_steps(steps: int | None) -> None:
         raise VgzooError(f"steps must be at least 1, not {steps}")
 
 
-def _checked_mask(mask, shape: tuple[int, ...]) -> np.ndarray:
+def checked_mask(mask, shape: tuple[int, ...]) -> np.ndarray:
     """A mask as bool `(B, T, H, W)`."""
     mask = np.asarray(mask)
     if mask.shape not in (shape, shape[1:], shape[2:]):

@@ -39,6 +39,7 @@ class VideoModel(Forecasting, Filling, Editing, keras.Model):
     classes: int = 0  # how many there are, for models that know classes
     label_shape: tuple[int, ...] = ()  # of one clip's classes
     side_step: ClassVar[int] = 0  # whose multiples the sides of clips to train on may be
+    learns_from_flow: ClassVar[bool] = False  # whether clips are trained on with their flow
     small_steps: bool = False  # whether a sample takes thousands, each of few numbers
     fitted_to: ClassVar[int] = 0  # clips that `fit_to` wants when the weights are done
 

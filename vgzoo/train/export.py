@@ -111,6 +111,9 @@ def _show(model: VideoModel, folder: Path, recipe: dict) -> None:
     else:
         clips = shown.clips(model, recipe, 16)
         video.write(sample, clips, fps=recipe["fps"], scale=1, columns=4)
+    if model.family == "editor":
+        made = shown.edits(model, patterns[:1, :5])
+        golden |= {f"edits_{task}": after for task, (_, after) in made.items()}
     if "forecast" in model.tasks:
         golden["forecasts"] = model.forecast(patterns, seed=seed)
     np.savez_compressed(folder / "golden.npz", **golden)

@@ -3,8 +3,9 @@
 arch, kwargs    the model
 dataset, seed   which clips, in which order
 dtype           the Keras dtype policy
-stages          one after the other: {"steps", "frames", "size", "batch_size"}, and for the last
-                ones "learning_rate", a number that takes the place of the schedule
+stages          one after the other: {"steps", "frames", "size", "batch_size"}; "dataset" where it
+                is not the recipe's; and for the last ones "learning_rate", a number that takes the
+                place of the schedule
 learning_rate   {"peak", "warmup_steps", "final"}: linear warm-up, then a cosine
 ema_momentum    of the weight average that is kept in the end
 epoch_steps     steps between two lines of the log; a checkpoint is written with each
@@ -84,13 +85,15 @@ def read(recipe: str | Path) -> tuple[str, dict]:
             f"{content['epoch_steps']}, not {accumulation}; leave it out for none"
         )
     for stage in content["stages"]:
-        whole = {key: value for key, value in stage.items() if key != "learning_rate"}
+        whole = {k: v for k, v in stage.items() if k not in ("learning_rate", "dataset")}
         if sorted(whole) != sorted(_STAGE) or not all(
             isinstance(value, int) and value > 0 for value in whole.values()
         ):
             raise VgzooError(f"{path}: a stage is whole numbers {', '.join(_STAGE)}, not {stage}")
         if not isinstance(stage.get("learning_rate", 1e-4), float):
             raise VgzooError(f"{path}: a stage's learning_rate is a number such as 1e-4: {stage}")
+        if not isinstance(stage.get("dataset", ""), str):
+            raise VgzooError(f"{path}: a stage's dataset is a name: {stage}")
         if stage["steps"] % content["epoch_steps"]:
             raise VgzooError(
                 f"{path}: steps of a stage must be a multiple of epoch_steps="
@@ -137,9 +140,12 @@ def clips(recipe: dict, stage: dict, *, start: int, steps: int, shard: tuple[int
         "count": steps * stage["batch_size"],
         "shard": shard,
     }
-    if models.model_class(recipe["arch"]).learns_from_truth(recipe["kwargs"]):
-        return truths.clips(recipe["dataset"], "train", **options)
-    return data.clips(recipe["dataset"], "train", **options)
+    dataset, kind = _dataset(recipe, stage), models.model_class(recipe["arch"])
+    if kind.learns_from_truth(recipe["kwargs"]):
+        return truths.clips(dataset, "train", **options)
+    if kind.learns_from_flow and dataset in data.names():
+        options["flow"] = True
+    return data.clips(dataset, "train", **options)
 
 
 def shown(recipe: dict, count: int, frames: int | None = None) -> np.ndarray:
@@ -149,13 +155,19 @@ def shown(recipe: dict, count: int, frames: int | None = None) -> np.ndarray:
     """
     options = _options(recipe, recipe["stages"][-1]) | {"batch_size": count, "count": count}
     options["frames"] = frames or options["frames"]
-    batch = next(iter(data.clips(recipe["dataset"], "validation", **options)))
+    dataset = _dataset(recipe, recipe["stages"][-1])
+    batch = next(iter(data.clips(dataset, "validation", **options)))
     return ops.convert_to_numpy(batch["clip"])
 
 
+def _dataset(recipe: dict, stage: dict) -> str:
+    return stage.get("dataset", recipe["dataset"])
+
+
 def _options(recipe: dict, stage: dict) -> dict:
+    dataset = _dataset(recipe, stage)
     options = {"frames": stage["frames"], "size": stage["size"], "seed": recipe["seed"]}
-    if recipe["dataset"] not in data.names() and Path(recipe["dataset"]).is_dir():
+    if dataset not in data.names() and Path(dataset).is_dir():
         options["channels"] = recipe["kwargs"].get("channels", 1)  # a folder's videos have either
     return options
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vgzoo import random
 from vgzoo.models.base import VideoModel
 from vgzoo.train import recipes
 
@@ -10,8 +11,13 @@ def clips(model: VideoModel, recipe: dict, count: int = 4) -> np.ndarray:
     """So many clips, uint8 `(count, T, H, W, C)`, always of the same noise.
 
     Of an autoencoder they are clips of the validation split, each before what comes back of it; of
-    what only forecasts, the same and forecasts, each behind the context: one true clip to three.
+    what only forecasts, the same and forecasts, each behind the context: one true clip to three;
+    of an editor, what it is given of them, before what it makes of that, task by task.
     """
+    if model.family == "editor":
+        real = recipes.shown(recipe, -(-count // 2))
+        rows = [list(edits(model, clip[None]).values())[i % 4] for i, clip in enumerate(real)]
+        return np.concatenate([clip for row in rows for clip in row])[:count]
     if "forecast" in model.tasks and "generate" not in model.tasks:
         real = recipes.shown(recipe, -(-count // 4), frames=model.frames)
         seen, ahead = real[:, : model.context], model.frames - model.context
@@ -23,3 +29,42 @@ def clips(model: VideoModel, recipe: dict, count: int = 4) -> np.ndarray:
         made = model.reconstruct(real)
         return np.stack([real, made], axis=1).reshape(-1, *real.shape[1:])[:count]
     return model.generate(count, seed=0)
+
+
+def edits(model: VideoModel, clips: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What an editor is given of clips, and what it makes of that, by its tasks.
+
+    Args:
+        model: of the family "editor".
+        clips: uint8 `(B, T, H, W, 3)`, sides multiples of 4.
+    """
+    noise = random.normal_rows(0, 0, len(clips), clips.shape[1:])
+    noisy = (clips + 25 * noise).clip(0, 255).round().astype("uint8")
+    small = {factor: _shrunk(clips, factor) for factor in (2, 4)}
+    box = np.zeros(clips.shape[2:4], bool)
+    height, width = box.shape
+    box[height // 4 : -height // 2, width // 3 : -width // 3] = True
+    grey = np.repeat(clips.mean(axis=-1, keepdims=True).round().astype("uint8"), 3, axis=-1)
+    found = {
+        "restore": (noisy, model.edit(noisy, method="restore")),
+        "superresolve4": (
+            small[4].repeat(4, axis=2).repeat(4, axis=3),
+            model.edit(small[4], method="superresolve", factor=4),
+        ),
+        "inpaint": (np.where(box[..., None], 0, clips).astype("uint8"), model.inpaint(clips, box)),
+        "colorize": (grey, model.edit(grey, method="colorize")),
+        "superresolve2": (
+            small[2].repeat(2, axis=2).repeat(2, axis=3),
+            model.edit(small[2], method="superresolve", factor=2),
+        ),
+    }
+    made = model.interpolate(clips[:, ::2], 2)
+    held = np.repeat(clips[:, ::2], 2, axis=1)[:, : made.shape[1]]
+    return found | {"interpolate": (held, made)}
+
+
+def _shrunk(clips: np.ndarray, factor: int) -> np.ndarray:
+    """Clips whose pixels are means of `factor`×`factor`."""
+    batch, frames, height, width, channels = clips.shape
+    shape = (batch, frames, height // factor, factor, width // factor, factor, channels)
+    return clips.reshape(shape).mean(axis=(3, 5)).round().astype("uint8")

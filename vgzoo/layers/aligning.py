@@ -1,0 +1,134 @@
+"""Neighbours of a frame, fetched to where they lie in it.
+
+From coarse to fine, after SPyNet (Ranjan and Black 2017, arXiv 1611.00850) and the intermediate flow
+of RIFE (Huang et al. 2022, arXiv 2011.06294): at each scale the neighbours are fetched along the
+motion found so far, and a small network says what is left of it. The frame itself may be unknown,
+in part or as a whole: then the neighbours alone say how what lies between them moves.
+
+Only pixels are fetched, never features: so no gradient goes into what is looked up, which would be
+a slow scatter, and frames of any size are aligned alike.
+"""
+
+from keras import layers, ops
+
+from vgzoo.layers.residual import Block
+from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky
+from vgzoo.layers.warp import warp
+
+
+class Aligner(layers.Layer):
+    """A frame and its neighbours → the neighbours where the frame has them, and their motion.
+
+    Args:
+        count: how many neighbours.
+        widths: channels of the networks, from the coarsest scale to half the frame's size.
+        blocks: residual blocks of each.
+    """
+
+    def __init__(self, count: int, widths: tuple[int, ...], blocks: tuple[int, ...], **kwargs):
+        super().__init__(**kwargs)
+        values = 2 * (1 + count)  # of the motion that all share, and of each one's own
+
+        def convs(name: str, filters: list[int], start) -> list[layers.Layer]:
+            return [
+                layers.Conv2D(n, 3, padding="same", kernel_initializer=start, name=f"{name}_{i}")
+                for i, n in enumerate(filters)
+            ]
+
+        self.enter = convs("enter", list(widths), he_normal())
+        self.blocks = [
+            [Block(width, time=False, styled=True, name=f"block_{i}_{j}") for j in range(depth)]
+            for i, (width, depth) in enumerate(zip(widths, blocks, strict=True))
+        ]
+        # Each network says the motion at twice its own scale.
+        self.leave = convs("leave", [4 * values] * len(widths), "zeros")
+
+    def call(self, frame, neighbours, offsets, style):
+        """→ fetched neighbours `(B, H, W, K·C)`, the motion `(B, H, W, K·2)` in pixels.
+
+        Args:
+            frame: `(B, H, W, C)`, sides multiples of `2 ** len(widths)`; 0 where it is unknown.
+            neighbours: `(B, K, H, W, C)`.
+            offsets: `(B, K)`, how many frames later each one is, negative if earlier.
+            style: `(B, ·)`.
+        """
+        _, count, height, width, channels = neighbours.shape
+        flat = ops.reshape(neighbours, (-1, height, width, channels))
+        offsets = ops.cast(offsets, frame.dtype)
+        motion = None
+        scales = zip(self.enter, self.blocks, self.leave, strict=True)
+        for i, (enter, blocks, leave) in enumerate(scales):
+            scale = 2 ** (len(self.enter) - i)
+            small = ops.average_pool(flat, scale, strides=scale)
+            if i:
+                small = fetch(small, motion / scale, count)
+            x = [ops.average_pool(frame, scale, strides=scale)]
+            x += [self._beside(small, count)]
+            x += [ops.zeros_like(x[0][..., :1]) + offsets[:, None, None] / 4]
+            if i:
+                x += [ops.cast(motion / 8, frame.dtype)]
+            x = enter(ops.concatenate(x, axis=-1))
+            for block in blocks:
+                x = block(x, style=style)
+            rest = scale * self._rest(depth_to_space(leave(leaky(x)), 2), offsets, count)
+            motion = rest + doubled(motion) if i else rest
+        fetched = fetch(flat, motion, count)
+        return self._beside(fetched, count), motion
+
+    @staticmethod
+    def _rest(x, offsets, count: int):
+        """What the network says: a motion of all, times each one's offset, and each one's own."""
+        shared, own = ops.split(ops.cast(x, "float32"), [2], axis=-1)
+        times = ops.cast(ops.repeat(offsets, 2, axis=1), "float32")[:, None, None]
+        return ops.concatenate([shared] * count, axis=-1) * times + own
+
+    @staticmethod
+    def _beside(x, count: int):
+        """`(B·K, H, W, C)` → `(B, H, W, K·C)`."""
+        _, height, width, channels = x.shape
+        x = ops.transpose(ops.reshape(x, (-1, count, height, width, channels)), (0, 2, 3, 1, 4))
+        return ops.reshape(x, (-1, height, width, count * channels))
+
+
+def fetch(flat, motion, count: int):
+    """Frames `(B·K, H, W, C)` along motion `(B, H, W, K·2)`: of their shape."""
+    _, height, width, _ = flat.shape
+    motion = ops.reshape(motion, (-1, height, width, count, 2))
+    motion = ops.reshape(ops.transpose(motion, (0, 3, 1, 2, 4)), (-1, height, width, 2))
+    found, _ = warp(ops.cast(flat, "float32"), ops.cast(motion, "float32"))
+    return ops.cast(found, flat.dtype)
+
+
+def doubled(x):
+    """Each pixel as 2×2."""
+    _, height, width, channels = x.shape
+    x = ops.reshape(ops.concatenate([x, x], axis=-1), (-1, height, 2 * width * channels))
+    return ops.reshape(ops.concatenate([x, x], axis=-1), (-1, 2 * height, 2 * width, channels))
+
+
+def motions(flow, at: int):
+    """How far what is at each pixel of one frame has moved in every other.
+
+    Args:
+        flow: `(B, T-1, H, W, 2)`, from each frame to the next, in pixels.
+        at: number of the frame.
+
+    Returns:
+        `(B, T, H, W, 2)`.
+    """
+    steps = ops.unstack(flow, axis=1)
+
+    def lookup(step: int, motion):
+        return warp(steps[step], motion)[0]
+
+    nowhere = ops.zeros_like(steps[0])
+    after, before = [nowhere], [nowhere]
+    for step in range(at, len(steps)):
+        after.append(after[-1] + lookup(step, after[-1]))
+    for step in range(at - 1, -1, -1):
+        # Back to the place that the flow leads from: a fixed point, near for motion that is smooth.
+        back = before[-1]
+        for _ in range(3):
+            back = before[-1] - lookup(step, back)
+        before.append(back)
+    return ops.stack([*before[:0:-1], *after], axis=1)

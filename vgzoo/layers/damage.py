@@ -1,0 +1,191 @@
+"""What clips suffer, drawn anew for each training step: the other side of restoring them.
+
+All of it is `keras.ops` over a few frames of each clip, so that it is done on the device, and
+`vgzoo.random`, so that a step is the same on every replica. Filters are products with small
+matrices, one for each axis, whose entries may differ from clip to clip.
+"""
+
+import numpy as np
+from keras import ops
+
+from vgzoo import random
+
+KINDS = ("restore", "superresolve2", "superresolve4", "inpaint", "colorize", "interpolate")
+LUMA = np.array([0.2126, 0.7152, 0.0722], "float32")  # BT.709
+_NOISE = 50 / 255  # most, of values in [0, 1]
+_BLUR = 0.3, 1.8  # deviation, pixels
+_QUALITY = 10.0, 80.0  # of JPEG
+_BOXES = 6  # of a mask
+_SPEED = 2.0  # of a mask, pixels a frame, at most
+_ZIGZAG_LUMA = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ],
+    "float32",
+)  # ITU-T T.81, table K.1
+
+
+def grey(clip):
+    """`(…, 3)` in [0, 1] → its luma in all three channels."""
+    return ops.repeat(ops.sum(clip * LUMA, axis=-1, keepdims=True), 3, axis=-1)
+
+
+def along(clip, down, across):
+    """Matrices over the rows and columns of frames.
+
+    Args:
+        clip: `(B, T, H, W, C)`.
+        down, across: `(H', H)` and `(W', W)`, or one for each clip, `(B, ·, ·)`.
+    """
+    _, frames, height, width, channels = clip.shape
+    high, wide = down.shape[-2], across.shape[-2]
+    down, across = (m[:, None] if len(m.shape) == 3 else m for m in (down, across))
+    x = ops.matmul(down, ops.reshape(clip, (-1, frames, height, width * channels)))
+    x = ops.transpose(ops.reshape(x, (-1, frames, high, width, channels)), (0, 1, 3, 2, 4))
+    x = ops.matmul(across, ops.reshape(x, (-1, frames, width, high * channels)))
+    return ops.transpose(ops.reshape(x, (-1, frames, wide, high, channels)), (0, 1, 3, 2, 4))
+
+
+def cubic(size: int, factor: int) -> np.ndarray:
+    """The matrix float32 `(factor · size, size)` of Keys's bicubic enlargement, a = -0.75."""
+    a = -0.75
+    place = (np.arange(factor * size) + 0.5) / factor - 0.5
+    left = np.floor(place).astype(int)
+    found = np.zeros((factor * size, size))
+    for tap in (-1, 0, 1, 2):
+        x = np.abs(place - left - tap)
+        near = ((a + 2) * x - (a + 3)) * x * x + 1
+        far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+        weight = np.where(x <= 1, near, far)
+        np.add.at(found, (np.arange(factor * size), np.clip(left + tap, 0, size - 1)), weight)
+    return found.astype("float32")
+
+
+def means(size: int, factor: int) -> np.ndarray:
+    """The matrix float32 `(size / factor, size)` of the means of so many pixels."""
+    blocks = np.eye(size // factor, dtype="float32").repeat(factor, axis=1)
+    return blocks / np.float32(factor)
+
+
+def coarse(clip, factor: int):
+    """Clips whose pixels are means of `factor`×`factor`, enlarged again."""
+    height, width = clip.shape[2:4]
+    down, across = (cubic(n // factor, factor) @ means(n, factor) for n in (height, width))
+    return along(clip, down, across)
+
+
+def blurred(clip, deviation):
+    """Gaussian blur; `deviation` `(B,)` in pixels."""
+    matrices = []
+    for size in clip.shape[2:4]:
+        apart = np.square(np.arange(size)[:, None] - np.arange(size)).astype("float32")
+        share = ops.exp(-apart / (2 * ops.square(deviation)[:, None, None]))
+        matrices.append(share / ops.sum(share, axis=-1, keepdims=True))
+    return along(clip, *matrices)
+
+
+def blocky(clip, quality):
+    """What JPEG of a quality `(B,)`, 1 to 100, leaves of luma and of chroma at full size.
+
+    Sides are multiples of 8. All channels go by the table for luma: no frame is coded, so no bit
+    is counted.
+    """
+    _, frames, height, width, _ = clip.shape
+    mix = np.array(
+        [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+    )
+    x = ops.matmul(255.0 * clip - 128.0, mix.T.astype("float32"))
+    x = ops.reshape(x, (-1, frames, height // 8, 8, width // 8, 8, 3))
+    x = ops.reshape(ops.transpose(x, (0, 1, 2, 4, 6, 3, 5)), (-1, frames * height * width * 3 // 64, 64))
+    wave = np.sqrt(np.where(np.arange(8) == 0, 1, 2) / 8)[:, None] * np.cos(
+        np.pi / 16 * np.arange(8)[:, None] * (2 * np.arange(8) + 1)
+    )
+    wave = np.kron(wave, wave).astype("float32")
+    scale = ops.where(quality < 50, 50.0 / quality, 2.0 - quality / 50.0)[:, None, None]
+    step = ops.maximum(scale * _ZIGZAG_LUMA.reshape(64), 1.0)
+    x = ops.matmul(ops.round(ops.matmul(x, wave.T) / step) * step, wave)
+    x = ops.reshape(x, (-1, frames, height // 8, width // 8, 3, 8, 8))
+    x = ops.reshape(ops.transpose(x, (0, 1, 2, 5, 3, 6, 4)), (-1, frames, height, width, 3))
+    return (ops.matmul(x, np.linalg.inv(mix).T.astype("float32")) + 128.0) / 255.0
+
+
+def holes(number, times, height: int, width: int):
+    """Masks that stand or move: one box, or thin ones like strokes of writing.
+
+    Args:
+        number: uniform numbers `(B, 4 · boxes + 3)`.
+        times: when each frame is, `(B, T)`.
+        height, width: of a frame.
+
+    Returns:
+        `(B, T, height, width, 1)`, 1 in the hole.
+    """
+    style, places = ops.split(number, [3], axis=1)
+    places = ops.reshape(places, (-1, _BOXES, 4))
+    thin = ops.cast(style[:, :1] < 0.5, "float32")[..., None]  # (B, 1, 1)
+    whole = np.arange(_BOXES).reshape(1, -1, 1) == 0
+    size, start = ops.split(places, 2, axis=-1)
+    flip = ops.cast(ops.less(size[..., :1], 0.5), "float32")
+    flip = ops.concatenate([flip, 1 - flip], axis=-1)
+    strokes = 0.03 + 0.04 * size + flip * (0.1 + 0.4 * size)
+    box = ops.where(whole, 0.2 + 0.3 * size, ops.zeros_like(size))
+    size = thin * strokes + (1 - thin) * box  # shares of a side
+    speed = (2 * style[:, 1:] - 1) * _SPEED * ops.cast(style[:, 1:2] > 0.6, "float32")
+    inside = []
+    for axis, side in enumerate((height, width)):
+        long = ops.round(size[..., axis] * side)[..., None]
+        first = ops.floor(start[..., axis] * side - size[..., axis] * side / 2)[..., None]
+        first = first + ops.round(speed[:, axis, None, None] * times[:, None])  # (B, boxes, T)
+        at = np.arange(side, dtype="float32")
+        inside.append(ops.logical_and(at >= first[..., None], at < (first + long)[..., None]))
+    both = ops.logical_and(inside[0][..., None], inside[1][..., None, :])
+    return ops.cast(ops.any(both, axis=1), "float32")[..., None]
+
+
+def suffer(clip, kind, times, *, seed: int, step):
+    """Clips as each kind of damage leaves them.
+
+    Args:
+        clip: `(B, T, H, W, 3)` float32 in [0, 1].
+        kind: int `(B,)`, of `KINDS`; "interpolate" leaves all as it is.
+        times: `(B, T)`, as for `holes`.
+        seed, step: as for `vgzoo.random.uniform`.
+
+    Returns:
+        The clips, and 1 where a pixel is known, `(B, T, H, W, 1)`.
+    """
+    rows, (height, width) = ops.shape(clip)[0], clip.shape[2:4]
+    number = random.uniform((rows, 6), seed=seed, step=step, salt=10)
+    mask = random.uniform((rows, 3 + 4 * _BOXES), seed=seed, step=step, salt=11)
+    noise = random.normal(ops.shape(clip), seed=seed, step=step, salt=12)
+
+    def only(some, changed, same):
+        return ops.where(ops.reshape(some, (-1, 1, 1, 1, 1)), changed, same)
+
+    worn = only(number[:, 0] < 0.4, blurred(clip, _between(_BLUR, number[:, 1])), clip)
+    sigma = _NOISE * number[:, 3] * ops.cast(number[:, 2] < 0.75, "float32")
+    worn = worn + noise * ops.reshape(sigma, (-1, 1, 1, 1, 1))
+    worn = ops.clip(worn, 0.0, 1.0)
+    worn = only(number[:, 4] < 0.4, blocky(worn, _between(_QUALITY, number[:, 5])), worn)
+    hole = only(ops.equal(kind, 3), holes(mask, times, height, width), ops.zeros_like(clip[..., :1]))
+    made = clip
+    for number_of, changed in (
+        (0, worn),
+        (1, coarse(clip, 2)),
+        (2, coarse(clip, 4)),
+        (4, grey(clip)),
+    ):
+        made = only(ops.equal(kind, number_of), changed, made)
+    return ops.clip(made, 0.0, 1.0), 1 - hole
+
+
+def _between(ends: tuple[float, float], share):
+    low, high = ends
+    return low + (high - low) * share
