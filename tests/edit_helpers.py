@@ -31,6 +31,7 @@ SAMPLES = {
     "text": dict(text="i", size=6),
     "cross_fade": dict(source=CLIP[:3, ..., :1] // 2, frames=2),
     "wipe": dict(source=CLIP[:3, ..., :1] // 2, frames=2),
+    "inpaint": dict(mask=str(Path(__file__).with_name("hole.png"))),
     "lut": dict(file=str(Path(__file__).with_name("warm.cube"))),
 }
 PLAIN = [name for name in edit.names() if name not in ("sequential", "random")]

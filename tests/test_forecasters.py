@@ -107,7 +107,7 @@ def test_sprites_of_a_forecast_learn_where_things_are_and_will_be():
         return {"clip": (255 * clip).astype("uint8"), "path": path.astype("int32")}
 
     model.compile(optimizers.Muon(3e-3))
-    for _ in range(60):
+    for _ in range(100):
         model.train_on_batch(batch(32))
     held = batch(64)
     _, shown, log = model._network((held["clip"][:, :3] / 127.5 - 1).astype("float32"))

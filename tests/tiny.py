@@ -107,6 +107,17 @@ TINY = {
         "steps": 4,
         "ahead": [0, 2],
     },
+    "restorer": {
+        "frames": 13,
+        "height": 16,
+        "width": 16,
+        "channels": 3,
+        "motion_widths": [6, 6, 6],
+        "motion_blocks": [1, 1, 1],
+        "widths": [6, 8, 8],
+        "blocks": [1, 1, 1],
+        "style": 6,
+    },
     "digit_reader": {
         "frames": 6,
         "height": 16,
@@ -201,10 +212,14 @@ def training_batch(arch: str, kwargs: dict, count: int = 4, seed: int = 0):
 def shown(model, n: int = 2, seed: int = 0) -> np.ndarray:
     """What a model is there for: the clips that it makes, or what a judge sees in some."""
     if "generate" in model.tasks:
-        frames = min(model.frames, 4) if model.small_steps else None  # which takes long
-        return model.generate(n, seed=seed, frames=frames)
+        frames = min(model.frames, 2) if model.small_steps else None  # which takes long
+        steps = 2 if "steps" in model.options else None
+        return model.generate(n, seed=seed, frames=frames, steps=steps)
     if "forecast" in model.tasks:
         return model.forecast(clip_batch(model.clip_spec, n), seed=seed)
+    if model.family == "editor":
+        clips = clip_batch(model.clip_spec, n, seed)[:, :3]
+        return model.edit(clips, method="superresolve", factor=2)
     return model.features(clip_batch(model.clip_spec, n, seed))
 
 

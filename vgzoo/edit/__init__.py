@@ -41,6 +41,7 @@ from vgzoo.edit.keyframes import Keyframes
 from vgzoo.edit.look import ChromaKey, Grain, Vignette
 from vgzoo.edit.lut import Lut
 from vgzoo.edit.match import ColourMatch, HistogramMatch
+from vgzoo.edit.neural import Colorize, Inpaint, Interpolate, Restore, Superresolve
 from vgzoo.edit.random_edit import Random
 from vgzoo.edit.registry import build, names
 from vgzoo.edit.resizing import Letterbox, Resize
@@ -72,6 +73,7 @@ __all__ = [
     "ChromaticAberration",
     "Clahe",
     "ColourMatch",
+    "Colorize",
     "Contrast",
     "Crop",
     "CrossFade",
@@ -94,6 +96,8 @@ __all__ = [
     "Greyscale",
     "HistogramMatch",
     "Hue",
+    "Inpaint",
+    "Interpolate",
     "Invert",
     "Keyframes",
     "Lens",
@@ -114,6 +118,7 @@ __all__ = [
     "Random",
     "Resample",
     "Resize",
+    "Restore",
     "Reverse",
     "Rotate",
     "Saturation",
@@ -123,6 +128,7 @@ __all__ = [
     "SideBySide",
     "Solarize",
     "Speed",
+    "Superresolve",
     "Temperature",
     "TemporalMedian",
     "Stabilise",

@@ -1,9 +1,9 @@
 """Neighbours of a frame, fetched to where they lie in it.
 
-From coarse to fine, after SPyNet (Ranjan and Black 2017, arXiv 1611.00850) and the intermediate flow
-of RIFE (Huang et al. 2022, arXiv 2011.06294): at each scale the neighbours are fetched along the
-motion found so far, and a small network says what is left of it. The frame itself may be unknown,
-in part or as a whole: then the neighbours alone say how what lies between them moves.
+From coarse to fine, after SPyNet (Ranjan and Black 2017, arXiv 1611.00850) and the intermediate
+flow of RIFE (Huang et al. 2022, arXiv 2011.06294): at each scale the neighbours are fetched along
+the motion found so far, and a small network says what is left of it. The frame itself may be
+unknown, in part or as a whole: then the neighbours alone say how what lies between them moves.
 
 Only pixels are fetched, never features: so no gradient goes into what is looked up, which would be
 a slow scatter, and frames of any size are aligned alike.

@@ -103,7 +103,9 @@ def blocky(clip, quality):
     )
     x = ops.matmul(255.0 * clip - 128.0, mix.T.astype("float32"))
     x = ops.reshape(x, (-1, frames, height // 8, 8, width // 8, 8, 3))
-    x = ops.reshape(ops.transpose(x, (0, 1, 2, 4, 6, 3, 5)), (-1, frames * height * width * 3 // 64, 64))
+    x = ops.reshape(
+        ops.transpose(x, (0, 1, 2, 4, 6, 3, 5)), (-1, frames * height * width * 3 // 64, 64)
+    )
     wave = np.sqrt(np.where(np.arange(8) == 0, 1, 2) / 8)[:, None] * np.cos(
         np.pi / 16 * np.arange(8)[:, None] * (2 * np.arange(8) + 1)
     )
@@ -174,7 +176,9 @@ def suffer(clip, kind, times, *, seed: int, step):
     worn = worn + noise * ops.reshape(sigma, (-1, 1, 1, 1, 1))
     worn = ops.clip(worn, 0.0, 1.0)
     worn = only(number[:, 4] < 0.4, blocky(worn, _between(_QUALITY, number[:, 5])), worn)
-    hole = only(ops.equal(kind, 3), holes(mask, times, height, width), ops.zeros_like(clip[..., :1]))
+    hole = only(
+        ops.equal(kind, 3), holes(mask, times, height, width), ops.zeros_like(clip[..., :1])
+    )
     made = clip
     for number_of, changed in (
         (0, worn),

@@ -25,6 +25,7 @@ from vgzoo.metrics import (
     inversion,
     judges,
     reconstruction,
+    restoration,
 )
 from vgzoo.metrics.base import at_least_one
 
@@ -102,6 +103,14 @@ def _inversion(dataset: str, n: int) -> Protocol:
     )
 
 
+def _restoration(dataset: str) -> Protocol:
+    return Protocol(
+        n=128,
+        fits=lambda c: c["family"] == "editor" and c["dataset"] == dataset,
+        run=lambda model, n, seed, record: restoration.run(dataset, model, n, seed),
+    )
+
+
 def _judge(task: str, n: int, run: Callable) -> Protocol:
     return Protocol(
         n=n,
@@ -125,6 +134,8 @@ PROTOCOLS: dict[str, Protocol] = {
     "forecast-mnist-stochastic": _forecasting("mnist-stochastic", 256),
     "edit-mnist": _edits("mnist", 256),
     "inversion-mnist": _inversion("mnist", 64),
+    "restoration-imagenette": _restoration("imagenette"),
+    "restoration-cifar10": _restoration("cifar10"),
     "judge-digits": _judge("read-digits", 512, judges.digits),
     "judge-clips": _judge("encode-clips", 1024, judges.clips),
 }

@@ -6,8 +6,8 @@ import numpy as np
 from keras import ops
 
 from vgzoo.errors import VgzooError
-from vgzoo.metrics.base import MeanMetric, unit_clips
 from vgzoo.layers.warp import warp
+from vgzoo.metrics.base import MeanMetric, unit_clips
 
 
 class MotionMetric(MeanMetric):

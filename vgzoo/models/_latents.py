@@ -136,6 +136,8 @@ class Latents:
             chosen, seen = best[:, None], shown[best]
             for _ in range(things - 1):
                 far = [np.square(np.maximum(shown, one) - wanted).mean(axis=1) for one in seen]
+                # Two things that are one, each as bright as the other, have no slope.
+                np.put_along_axis(far := np.stack(far), chosen, np.inf, axis=1)
                 best = np.argmin(far, axis=1)
                 chosen, seen = np.c_[chosen, best], np.maximum(seen, shown[best])
             starts.append(tried[chosen].reshape(_STARTS, length))

@@ -96,6 +96,55 @@ class Restoring:
         made = with_channels(made, 1) if grey else made
         return made[0] if single else made
 
+    def edited(self, clip, method: str, *, factor: int = 2, mask=None):
+        """What `edit` makes, of tensors, in one piece.
+
+        Args:
+            clip: float32 `(B, T, H, W, 3)` in [0, 1]; all but B known beforehand.
+            method, factor: as for `edit`.
+            mask: bool `(T, H, W)`.
+
+        Returns:
+            float32 `(B, T', H', W', 3)`.
+        """
+        if method == "interpolate":
+            for _ in range(factor.bit_length() - 1):
+                nothing = ops.zeros_like(clip[:, 1:])
+                new = self._whole(clip, nothing, "interpolate", (-1, 0, 1, 2), BETWEEN)
+                pairs = ops.stack([clip[:, :-1], new], axis=2)
+                pairs = ops.reshape(pairs, (-1, 2 * new.shape[1], *clip.shape[2:]))
+                clip = ops.concatenate([pairs, clip[:, -1:]], axis=1)
+            return clip
+        if method == "superresolve":
+            down, across = (damage.cubic(n, factor) for n in clip.shape[2:4])
+            clip, method = damage.along(clip, down, across), f"superresolve{factor}"
+        clip = damage.grey(clip) if method == "colorize" else ops.clip(clip, 0.0, 1.0)
+        return self._whole(clip, clip, method, NEAR, NEAR, mask)
+
+    def _whole(self, clip, frames, kind: str, places, offsets, mask=None):
+        """Frames `(B, T, H, W, 3)`, each made of itself and those at `places` from it in a clip."""
+        known = ops.ones_like(clip[..., :1])
+        if mask is not None:
+            known = known - mask[None, ..., None].astype("float32")
+        seen = ops.concatenate([clip, known], axis=-1)
+        there = ops.zeros_like(frames[..., :1]) if kind == "interpolate" else known
+        beyond = max(np.abs(places))
+        seen = ops.pad(seen, ((0, 0), (beyond, beyond), (0, 0), (0, 0), (0, 0)))
+        count = frames.shape[1]
+        near = [seen[:, beyond + place : beyond + place + count] for place in places]
+        near, frames = ops.stack(near, axis=2), ops.concatenate([frames, there], axis=-1)
+        height, width = frames.shape[2:4]
+        near, frames = (_filled(x, x.shape[-3:-1]) for x in (near, frames))
+        size = frames.shape[2:]
+        frames = ops.reshape(frames, (-1, *size))
+        near = ops.reshape(near, (-1, len(places), *size))
+        made = self._restorer(kind, offsets)(frames, near)
+        made = ops.reshape(made, (-1, count, *size[:2], 3))
+        made = ops.clip(made[:, :, :height, :width], 0.0, 1.0)
+        if mask is None:
+            return made
+        return ops.where(mask[None, ..., None], made, clip)
+
     def interpolate(self, clips, factor: int = 2, **options) -> np.ndarray:
         """Put new frames between those of clips; `options` and errors as for `edit`.
 
@@ -127,7 +176,10 @@ class Restoring:
         known = np.ones((*clip.shape[:3], 1), "float32")
         values = clip.astype("float32") / 255
         if method == "superresolve":
-            values, known = self._enlarged(values, factor), known.repeat(factor, 1).repeat(factor, 2)
+            values, known = (
+                self._enlarged(values, factor),
+                known.repeat(factor, 1).repeat(factor, 2),
+            )
         if method == "colorize":
             values = np.repeat(values @ damage.LUMA[:, None], 3, axis=-1)
         if gap is not None:
@@ -142,7 +194,9 @@ class Restoring:
 
     def _doubled(self, clip, tile: int, size: int) -> np.ndarray:
         """A clip with a new frame between each two."""
-        seen = np.concatenate([clip / np.float32(255), np.ones((*clip.shape[:3], 1), "float32")], -1)
+        seen = np.concatenate(
+            [clip / np.float32(255), np.ones((*clip.shape[:3], 1), "float32")], -1
+        )
         seen = seen.astype("float32")
         frames = (
             (np.zeros_like(seen[0]), *_near(seen, t, (-1, 0, 1, 2))) for t in range(len(clip) - 1)
@@ -172,6 +226,15 @@ class Restoring:
             return self.restored(frame, near, times, ops.full((rows,), KIND[kind], "int32"))[0]
 
         return run
+
+
+def _filled(x, size):
+    """Frames `(…, H, W, C)` whose sides are multiples of 8, by their last rows and columns."""
+    for axis, side in zip((-3, -2), size, strict=True):
+        if missing := -side % _CELL:
+            last = ops.split(x, [side - 1], axis=axis)[1]
+            x = ops.concatenate([x] + [last] * missing, axis=axis)
+    return x
 
 
 def in_tiles(run, frame: np.ndarray, near: np.ndarray, tile: int) -> np.ndarray:

@@ -9,8 +9,7 @@ clip's end are all the same to it: one network serves all tasks, and hears which
 
 It trains on clean clips, which it damages itself (`vgzoo.layers.damage`), on the logarithm of the
 squared error, so that hard tasks do not drown easy ones; where the optical flow is known, that is
-learned too. Nothing in it is larger than a window of convolutions, so frames of any size go through,
-in tiles.
+learned too. All of it is convolutions and lookups, so frames of any size go through, in tiles.
 """
 
 import keras
@@ -182,7 +181,7 @@ class Restorer(Restoring, VideoModel):
         return self._kept((made + 1) / 2, frame, kind), motion
 
     def _kept(self, made, frame, kind):
-        """What was made, with what is certain put back: pixels around a hole, the grey of a frame."""
+        """What was made, with what is certain put back: all around a hole, the grey of a frame."""
         colour, known = ops.split(ops.cast(frame, "float32"), [3], axis=-1)
         colour = (colour + 1) / 2
         kind = ops.reshape(kind, (-1, 1, 1, 1))
