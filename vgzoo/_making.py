@@ -190,6 +190,11 @@ def edit(
     to, of = _classes(labels), _classes(source_labels)
 
     def make(model):
+        if model.family == "editor":
+            raise VgzooError(
+                f"{model.name} is asked for by the names of its edits: --do 'restore', "
+                "'superresolve=2', 'interpolate=2', 'inpaint=hole.png', 'colorize'"
+            )
         holes = None if grey is None else _shrunk(grey, model)[..., 0] > 127
         return model.edit(
             _seen(seen, model)[None],

@@ -5,21 +5,13 @@ same run on the same backend in the same dtype. The model's operations are count
 backend really runs, never written down by hand: the multiplications and additions of its
 convolutions and matrix products, which are what the matrix product's peak can be compared with.
 Elementwise work costs time and earns nothing.
-
-On TensorFlow the count is our own walk over the traced function, not `tf.compat.v1.profiler`,
-although the profiler does know the gradients of convolutions. A training step holds gradients that
-nobody uses (the tape of a gradient penalty derives the filters' too); TensorFlow prunes them before
-it runs the step, and the profiler counts them all the same, a tenth too much for `r3gan`. On JAX it
-is a walk over the jaxpr, because XLA's `cost_analysis` counts elementwise work as well. A training
-step has fewer operations on JAX, whose derivatives know which of them are zero.
 """
 
-import math
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -27,6 +19,7 @@ import numpy as np
 from keras import ops
 
 from vgzoo import hub, models
+from vgzoo._flops import flops
 from vgzoo.errors import VgzooError
 
 if TYPE_CHECKING:
@@ -98,11 +91,11 @@ def bench(
         else:
             model = hub.load(name_or_model, dtype=policy)
             load_s = load_s or time.perf_counter() - start
-        if not {"generate", "forecast"} & set(model.tasks):
+        making = _making(model)
+        if making is None:
             raise VgzooError(f"bench measures what makes clips; {model.name} does not")
         # The machine may be busier at one moment than at another: the peak is sought twice.
         peak = _matmul_gflops(compute_dtype, seconds / 2)
-        making = _generation if "generate" in model.tasks else _forecasting
         rows = [making(model, batch, seconds) for batch in batch_sizes]
         step = training(model, train_batch, seconds)
         peak = max(peak, _matmul_gflops(compute_dtype, seconds / 2))
@@ -153,6 +146,15 @@ def _report(policy: str, peak: float, rows: list[dict], training: dict) -> dict:
     }
 
 
+def _making(model: "VideoModel") -> Callable | None:
+    """What times a model at what it is for."""
+    if "generate" in model.tasks:
+        return _generation
+    if "forecast" in model.tasks:
+        return _forecasting
+    return _editing if model.family == "editor" else None
+
+
 def _generation(model: "VideoModel", batch: int, seconds: float) -> dict:
     labels = model.checked_labels(None, batch, 0) if model.classes else None
 
@@ -177,6 +179,21 @@ def _forecasting(model: "VideoModel", batch: int, seconds: float) -> dict:
         "batch": batch,
         "frames_per_s": batch * frames / statistics.median(times),
         "gflop_per_frame": forecast_flops(model) / frames / 1e9,
+    }
+
+
+def _editing(model: "VideoModel", batch: int, seconds: float) -> dict:
+    """Of a restorer `batch` frames at a time, of clips as long as those trained on."""
+    clips = np.zeros((1, model.frames, *_size(model)), "uint8")
+    times = _timed(lambda: model.edit(clips, batch_size=batch), seconds)
+
+    def network(clips):
+        return model.edited(clips, "restore")
+
+    return {
+        "batch": batch,
+        "frames_per_s": model.frames / statistics.median(times),
+        "gflop_per_frame": flops(network, clips.astype("float32")) / model.frames / 1e9,
     }
 
 
@@ -260,131 +277,3 @@ def _matmul_gflops(dtype: str, seconds: float) -> float:
 def _peak_memory_mb() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-# -- operations of a traced function ---------------------------------------------------------
-
-
-def flops(function: Callable, *inputs) -> int:
-    """Multiplications and additions of the convolutions and matrix products that a call runs.
-
-    A loop counts as often as it may run at most, of a choice the dearer side.
-
-    Args:
-        function: a function of tensors, gradients and updates of variables included.
-        inputs: what it is called with; only shapes and dtypes count.
-
-    Raises:
-        VgzooError: a product that this does not know how to count.
-
-    Example:
-
-    >>> import numpy as np
-    >>> flops(ops.matmul, np.zeros((2, 3), "float32"), np.zeros((3, 4), "float32"))
-    48
-    """
-    if keras.backend.backend() == "tensorflow":
-        return _tensorflow_flops(function, *inputs)
-    import jax
-
-    return _jaxpr_flops(jax.make_jaxpr(function)(*inputs).jaxpr)
-
-
-def _tensorflow_flops(function: Callable, *inputs) -> int:
-    import tensorflow as tf
-
-    graph = tf.function(function, autograph=False).get_concrete_function(*inputs).graph
-    return _graph_flops(graph)
-
-
-def _graph_flops(graph) -> int:
-    import tensorflow as tf
-
-    # What neither a result nor a side effect needs is pruned before the graph runs.
-    live: set = set()
-    waiting = [*(t.op for t in tf.nest.flatten(graph.outputs)), *graph.control_outputs]
-    while waiting:
-        op = waiting.pop()
-        if op not in live:
-            live.add(op)
-            waiting += [*(t.op for t in op.inputs), *op.control_inputs]
-    return sum(_op_flops(op) if _is_product(op.type) else _nested_flops(op) for op in live)
-
-
-def _nested_flops(op) -> int:
-    """Of an operation that runs other graphs."""
-    import tensorflow as tf
-
-    def inner(*attributes: str) -> list[int]:
-        # The graph behind a name is had in no public way.
-        found = (op.graph._get_function(op.get_attr(name).name) for name in attributes)
-        return [_graph_flops(function.graph) for function in found]
-
-    if op.type in ("If", "StatelessIf"):
-        return max(inner("then_branch", "else_branch"))
-    if op.type in ("PartitionedCall", "StatefulPartitionedCall"):
-        return sum(inner("f"))
-    if op.type not in ("While", "StatelessWhile"):
-        return 0
-    once = sum(inner("body", "cond"))
-    rounds = tf.get_static_value(op.inputs[1]) if once else 0
-    if rounds is None or rounds < 0:
-        raise VgzooError("cannot count a loop that has no maximum_iterations")
-    return once * int(rounds)
-
-
-def _is_product(op_type: str) -> bool:
-    return any(word in op_type for word in ("Conv2", "Conv3", "MatMul", "Einsum"))
-
-
-def _op_flops(op) -> int:
-    shapes = [x.shape.as_list() for x in op.inputs]
-    out = op.outputs[0].shape.as_list()
-    if op.type in ("MatMul", "BatchMatMulV2"):
-        first = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
-        return 2 * math.prod(out) * shapes[0][-2 if first else -1]
-    # A convolution and both its gradients do the same work: every value of the output side meets
-    # every weight that leads to it.
-    if op.type in ("Conv2D", "Conv3D"):
-        values, kernel = out, shapes[1]
-    elif op.type in ("Conv2DBackpropInput", "Conv3DBackpropInputV2"):
-        values, kernel = shapes[2], shapes[1]
-    elif op.type in ("Conv2DBackpropFilter", "Conv3DBackpropFilterV2"):
-        values, kernel = shapes[2], out
-    else:
-        raise VgzooError(f"cannot count the operations of {op.type}; add it to vgzoo.bench")
-    return 2 * math.prod(values) * math.prod(kernel[:-1])
-
-
-def _jaxpr_flops(jaxpr) -> int:
-    total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            shape = equation.invars[0].aval.shape
-            total += 2 * equation.outvars[0].aval.size * math.prod(shape[i] for i in contracted)
-        elif equation.primitive.name == "conv_general_dilated":
-            kernel = equation.invars[1].aval
-            filters = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
-            # The gradient of a strided convolution pads with zeros that earn nothing.
-            zeros = math.prod(equation.params["lhs_dilation"])
-            total += 2 * equation.outvars[0].aval.size * kernel.size // filters // zeros
-        else:
-            inner = [_jaxpr_flops(each) for each in _inner(equation.params.values())]
-            kind = equation.primitive.name
-            if kind == "while" and sum(inner):
-                raise VgzooError("cannot count a loop of which JAX does not know how long it is")
-            times = equation.params["length"] if kind == "scan" else 1
-            total += times * (max(inner) if kind == "cond" else sum(inner))
-    return total
-
-
-def _inner(values: Iterable) -> Iterable:
-    """The jaxprs among an equation's parameters."""
-    for value in values:
-        if isinstance(value, tuple | list):
-            yield from _inner(value)
-        elif hasattr(value, "jaxpr"):
-            yield value.jaxpr
-        elif hasattr(value, "eqns"):
-            yield value

@@ -135,10 +135,18 @@ def _usage(config: dict, source: str) -> str:
             "(B, T, H, W, C)",
             f'vgzoo.write("more.gif", more[0], fps={config["clip"]["fps"]})',
         ]
+    if config["family"] == "editor":
+        lines += [
+            'clip = vgzoo.read("in.mp4")  # uint8 (T, H, W, C), of any size and length',
+            'clean = model.edit(clip, method="restore")',
+            'large = model.edit(clip, method="superresolve", factor=2)',
+            'coloured = model.edit(clip, method="colorize")',
+        ]
+    clips = "clip" if config["family"] == "editor" else "clips"
     if "interpolate" in config["tasks"]:
-        lines.append("smooth = model.interpolate(clips, 2)  # a new frame between each two")
+        lines.append(f"smooth = model.interpolate({clips}, 2)  # a new frame between each two")
     if "inpaint" in config["tasks"]:
-        lines.append("whole = model.inpaint(clips, mask)  # bool (H, W): where to make anew")
+        lines.append(f"whole = model.inpaint({clips}, mask)  # bool (H, W): where to make anew")
     return "## Use\n\n" + "\n".join(["```python", *lines, "```"])
 
 

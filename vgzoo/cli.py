@@ -79,7 +79,8 @@ for _verb in (_making.generate, _making.forecast, _making.interpolate, _making.i
 
 @app.command(
     epilog="Example: vgzoo edit in.mp4 out.mp4 --do 'exposure=0.3 lut=film.cube'; "
-    "vgzoo edit in.gif out.gif --model rflow-mnist --source-labels 3+1 --labels 8+1"
+    "vgzoo edit in.gif out.gif --model rflow-mnist --source-labels 3+1 --labels 8+1; "
+    "vgzoo edit in.mp4 out.mp4 --do 'restore superresolve=2' --tile 256"
 )
 def edit(
     source: Annotated[str, typer.Argument(help="A video.")],
@@ -90,6 +91,9 @@ def edit(
         typer.Option(help="Edits, one after another: 'exposure=0.3 levels=black:0.1,white:0.9'."),
     ] = None,
     mute: Annotated[bool, typer.Option("--mute", help="Leave the sound out.")] = False,
+    tile: Annotated[
+        int | None, typer.Option(help="Of edits by a network: side of the squares they work in.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="A model that edits a video of its size, by what follows.")
     ] = None,
@@ -136,9 +140,12 @@ def edit(
     _quiet.start_backend()
     from vgzoo.edit import from_json, parse
     from vgzoo.edit._progress import frames_bar
+    from vgzoo.edit.neural import tiled
     from vgzoo.edit.stream import edit_file
 
     steps = from_json(edits) if edits is not None else parse(do)
+    if tile is not None:
+        steps = tiled(steps, tile)
     start = time.perf_counter()
     with frames_bar() as move:
         made = edit_file(source, target, steps, sound=not mute, progress=move)

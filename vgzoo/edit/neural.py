@@ -19,6 +19,7 @@ from keras import ops
 from vgzoo.edit.base import Edit
 from vgzoo.edit.footage import WHOLE, Footage, When
 from vgzoo.edit.registry import register
+from vgzoo.edit.sequential import Sequential
 from vgzoo.errors import VgzooError
 
 MODEL = "restorer-imagenette"
@@ -47,6 +48,10 @@ class Neural(Edit):
 
     def __init__(self, model: str = MODEL, tile: int = _TILE, **settings: Any) -> None:
         super().__init__(**settings, model=model, tile=tile)
+        if isinstance(tile, bool) or not isinstance(tile, int) or tile % 8 or tile < 96:
+            raise VgzooError(
+                f"{self.edit_name}: tile={tile!r} came; wanted a multiple of 8 of at least 96"
+            )
 
     @property
     def options(self) -> dict:
@@ -200,6 +205,21 @@ class Inpaint(Neural):
         self.check(clip.shape, "uint8")
         gap = self._part(len(clip), when, clip.shape[1:3])
         return _loaded(self.model).edit(clip, method="inpaint", mask=gap, tile=self.tile)
+
+
+def tiled(edits: Sequential, tile: int) -> Sequential:
+    """The same edits, those by a network in tiles of another side.
+
+    Raises:
+        VgzooError: there are none of these.
+    """
+    if not any(isinstance(edit, Neural) for edit in edits.edits):
+        raise VgzooError("tile is for edits by a network, and none of these is one: leave it out")
+    changed = [
+        edit.to_dict() | ({"tile": tile} if isinstance(edit, Neural) else {})
+        for edit in edits.edits
+    ]
+    return Sequential(changed)
 
 
 def _read(path: str) -> np.ndarray:

@@ -1,0 +1,282 @@
+"""One network for all that was lost: what it is trained on, and how it goes through clips."""
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+from every import build
+from keras import ops
+from scipy import ndimage
+
+from vgzoo import data
+from vgzoo.errors import VgzooError
+from vgzoo.layers import damage
+from vgzoo.layers.aligning import Aligner, fetch, motions
+from vgzoo.layers.warp import warp
+from vgzoo.models._restoring import KIND, METHODS, in_tiles
+from vgzoo.models.restorer import Restorer
+
+RNG = np.random.default_rng(0)
+CLIP = RNG.integers(0, 256, (4, 12, 20, 3), "uint8")
+
+
+@pytest.fixture(scope="module")
+def model() -> Restorer:
+    return build("restorer")
+
+
+def smooth(*shape: int) -> np.ndarray:
+    """Clips in [0, 1] without edges."""
+    noise = ndimage.gaussian_filter(RNG.normal(size=shape), (0, 0, 2, 2, 0))
+    return (0.5 + 0.25 * noise / noise.std()).clip(0, 1).astype("float32")
+
+
+# -- damage --------------------------------------------------------------------------------
+
+
+def test_enlarging_is_that_of_opencv():
+    small = RNG.uniform(size=(1, 1, 10, 14, 3)).astype("float32")
+    for factor in (2, 4):
+        made = damage.along(small, damage.cubic(10, factor), damage.cubic(14, factor))
+        wanted = cv2.resize(small[0, 0], None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        np.testing.assert_allclose(made[0, 0], wanted, atol=1e-5)
+
+
+def test_blur_is_gaussian_away_from_the_border():
+    clip = smooth(2, 1, 32, 32, 3)
+    made = ops.convert_to_numpy(damage.blurred(clip, ops.convert_to_tensor([1.0, 1.7])))
+    for i, deviation in enumerate((1.0, 1.7)):
+        wanted = ndimage.gaussian_filter(clip[i, 0], (deviation, deviation, 0), truncate=8)
+        inner = np.s_[8:-8, 8:-8]
+        np.testing.assert_allclose(made[i, 0][inner], wanted[inner], atol=1e-4)
+
+
+def test_blocks_are_those_of_jpeg():
+    """Beside Pillow, whose luma has the same table; its chroma has another and is left grey."""
+    import io
+
+    from PIL import Image
+
+    grey = np.repeat(smooth(1, 1, 32, 32, 1), 3, axis=-1)
+    for quality in (20, 75):
+        made = damage.blocky(grey, ops.convert_to_tensor([float(quality)]))[0, 0]
+        file = io.BytesIO()
+        levels = (255 * grey[0, 0, ..., 0]).round().astype("uint8")
+        Image.fromarray(levels).save(file, "JPEG", quality=quality)
+        wanted = np.asarray(Image.open(file)) / 255
+        apart = np.abs(ops.convert_to_numpy(made)[..., 0] - wanted)
+        assert apart.mean() < 0.004, quality
+        assert np.abs(grey[0, 0, ..., 0] - wanted).mean() > 2 * apart.mean()
+
+
+def test_each_kind_of_damage_is_what_it_says():
+    clip = smooth(6, 5, 16, 16, 3)
+    times = np.tile(np.arange(-2, 3, dtype="float32"), (6, 1))
+    kind = np.arange(6, dtype="int32")
+    made, known = (
+        ops.convert_to_numpy(x) for x in damage.suffer(clip, kind, times, seed=0, step=3)
+    )
+    for i in (KIND["interpolate"], KIND["inpaint"]):
+        np.testing.assert_array_equal(made[i], clip[i])
+    assert (known[np.arange(6) != KIND["inpaint"]] == 1).all()
+    hole = 1 - known[KIND["inpaint"]]
+    assert 0 < hole.mean() < 0.6
+    for factor in (2, 4):
+        i = KIND[f"superresolve{factor}"]
+        small = clip[i, 0].reshape(16 // factor, factor, 16 // factor, factor, 3).mean((1, 3))
+        wanted = cv2.resize(small, (16, 16), interpolation=cv2.INTER_CUBIC)
+        np.testing.assert_allclose(made[i, 0], wanted.clip(0, 1), atol=1e-5)
+    grey = made[KIND["colorize"]]
+    np.testing.assert_allclose(grey, grey[..., :1].repeat(3, -1), atol=1e-6)
+    np.testing.assert_allclose(grey @ damage.LUMA, clip[KIND["colorize"]] @ damage.LUMA, atol=1e-5)
+    again, _ = damage.suffer(clip, kind, times, seed=0, step=4)
+    assert np.abs(again - made).max() > 0.01, "each step its own"
+
+
+def test_holes_stand_or_move_and_are_boxes_or_strokes():
+    times = np.tile(np.arange(-2, 3, dtype="float32"), (200, 1))
+    number = RNG.uniform(size=(200, 27)).astype("float32")
+    made = ops.convert_to_numpy(damage.holes(number, times, 64, 64))[..., 0]
+    thin = number[:, 0] < 0.5
+    moves = (made[:, :1] != made).any(axis=(1, 2, 3))
+    assert 0.2 < moves.mean() < 0.6 and made.min() == 0 and made.max() == 1
+    boxes = [len(ndimage.find_objects(ndimage.label(hole)[0])) for hole in made[~thin, 2]]
+    assert max(boxes) == 1 and made[thin, 2].mean() < 0.15 < made[~thin, 2].max(axis=(1, 2)).mean()
+
+
+# -- motion --------------------------------------------------------------------------------
+
+
+def test_motion_to_every_frame_is_that_of_the_camera():
+    batch = next(iter(data.clips("cifar10", "validation", frames=7, batch_size=4, flow=True)))
+    clip, found = ops.cast(batch["clip"], "float32"), motions(batch["flow"], 3)
+    assert found.shape == (4, 7, 32, 32, 2)
+    np.testing.assert_array_equal(found[:, 3], np.zeros((4, 32, 32, 2)))
+    np.testing.assert_allclose(found[:, 4], batch["flow"][:, 3])
+    for t in (0, 2, 6):
+        fetched, inside = warp(clip[:, t], found[:, t])
+        inside = ops.convert_to_numpy(inside)
+        apart, before = (
+            np.abs(ops.convert_to_numpy(x - clip[:, 3])) for x in (fetched, clip[:, t])
+        )
+        assert apart[inside].mean() < 0.5 * before[inside].mean()
+
+
+def test_neighbours_are_fetched_to_where_the_frame_has_them():
+    """An aligner that is told nothing leaves all where it was; motion moves pixels by so much."""
+    layer = Aligner(2, (4, 4, 4), (1, 1, 1))
+    frame, near = smooth(1, 1, 16, 16, 4)[:, 0], smooth(1, 2, 16, 16, 4)
+    offsets, style = np.array([[-1, 1]], "float32"), np.zeros((1, 3), "float32")
+    fetched, motion = layer(frame, near, offsets, style)
+    assert fetched.shape == (1, 16, 16, 8) and motion.shape == (1, 16, 16, 4)
+    np.testing.assert_allclose(fetched[..., :4], near[:, 0], atol=1e-6)
+    np.testing.assert_allclose(fetched[..., 4:], near[:, 1], atol=1e-6)
+    moved = np.zeros((1, 16, 16, 4), "float32") + [2, 1, 0, -3]
+    found = fetch(near[0], moved.astype("float32"), 2)
+    np.testing.assert_allclose(found[0, 4:10, 4:10], near[0, 0, 5:11, 6:12], atol=1e-6)
+    np.testing.assert_allclose(found[1, 4:10, 4:10], near[0, 1, 1:7, 4:10], atol=1e-6)
+
+
+def test_the_motion_is_learned_where_the_flow_is_known():
+    model = build("restorer")
+    batch = next(iter(data.clips("cifar10", frames=13, size=16, batch_size=8, flow=True)))
+    with tf.GradientTape() as tape:
+        with_flow = model.compute_loss(batch)
+    model.noise_step.assign(0)
+    without = model.compute_loss({"clip": batch["clip"]})
+    assert float(with_flow) > float(without)
+    tracked = {m.name: float(m.result()) for m in model.trackers}
+    assert tracked["motion_error"] > 0 and np.isfinite(tracked["psnr"])
+    heads = [conv.kernel for conv in model.aligner.leave]
+    assert all(np.abs(g).max() > 0 for g in tape.gradient(with_flow, heads))
+
+
+# -- tasks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "method, options, shape",
+    [
+        ("restore", {}, (4, 12, 20, 3)),
+        ("superresolve", {"factor": 2}, (4, 24, 40, 3)),
+        ("superresolve", {"factor": 4}, (4, 48, 80, 3)),
+        ("colorize", {}, (4, 12, 20, 3)),
+        ("interpolate", {"factor": 2}, (7, 12, 20, 3)),
+        ("interpolate", {"factor": 4}, (13, 12, 20, 3)),
+    ],
+)
+def test_an_edit_takes_any_size_and_does_not_depend_on_the_batch(model, method, options, shape):
+    made = model.edit(CLIP, method=method, **options)
+    assert made.dtype == np.uint8 and made.shape == shape and np.ptp(made) > 10
+    both = model.edit(np.stack([CLIP[::-1], CLIP]), method=method, batch_size=3, **options)
+    assert both.shape == (2, *shape)
+    assert np.abs(both[1].astype(int) - made).max() <= 1
+    floats = model.edit((CLIP / 255).astype("float32"), method=method, **options)
+    np.testing.assert_array_equal(floats, made)
+    tensors = model.edited((CLIP[None] / 255).astype("float32"), method, **options)
+    near = 4 if options.get("factor") == 4 and method == "interpolate" else 1  # two roundings
+    assert np.abs(255 * ops.convert_to_numpy(tensors)[0] - made).max() <= near
+
+
+def test_what_is_known_stays(model):
+    hole = np.zeros((12, 20), bool)
+    hole[3:7, 5:14] = True
+    made = model.inpaint(CLIP, hole)
+    np.testing.assert_array_equal(made[:, ~hole], CLIP[:, ~hole])
+    assert (made[:, hole] != CLIP[:, hole]).any()
+    other = CLIP.copy()
+    other[:, hole] = 0
+    np.testing.assert_array_equal(model.inpaint(other, hole), made, "what is in the hole is unseen")
+    moving = np.zeros((4, 12, 20), bool)
+    moving[1, :4, :4] = moving[2, 2:6, 2:6] = True
+    made = model.edit(CLIP, method="inpaint", mask=moving)
+    np.testing.assert_array_equal(made[~moving], CLIP[~moving])
+    np.testing.assert_array_equal(model.interpolate(CLIP, 4)[::4], CLIP)
+    grey = np.repeat(CLIP[..., :1], 3, axis=-1)
+    made = model.restored(*_one(grey, KIND["colorize"]))[0]
+    luma = ops.convert_to_numpy(made)[0, :12, :20] @ damage.LUMA
+    np.testing.assert_allclose(luma, grey[0, ..., 0] / 255, atol=1e-5)
+
+
+def _one(clip: np.ndarray, kind: int) -> tuple:
+    """The first frame of a clip and what follows it, as the network takes them."""
+    clip = np.pad(clip / 255, ((0, 0), (0, 4), (0, 4), (0, 0)), mode="edge")[:, :16, :24]
+    seen = np.concatenate([clip, np.ones_like(clip[..., :1])], axis=-1).astype("float32")
+    near = np.stack([seen[0] * 0, seen[0] * 0, seen[1], seen[2]])
+    offsets = np.array([[-2, -1, 1, 2]], "float32")
+    return seen[:1], near[None], offsets, np.array([kind], "int32")
+
+
+def test_grey_clips_stay_grey_but_where_they_are_coloured(model):
+    grey = CLIP[..., :1]
+    assert model.edit(grey, method="restore").shape == (4, 12, 20, 1)
+    assert model.edit(grey, method="superresolve", factor=2).shape == (4, 24, 40, 1)
+    assert model.edit(grey, method="colorize").shape == (4, 12, 20, 3)
+
+
+def test_a_frame_is_made_of_two_before_and_two_behind(model):
+    clip = RNG.integers(0, 256, (9, 16, 16, 3), "uint8")
+    made = model.edit(clip, method="restore").astype(int)
+    for t in (0, 4, 8):
+        changed = clip.copy()
+        changed[t] = 255 - changed[t]
+        differ = np.abs(model.edit(changed, method="restore") - made).max(axis=(1, 2, 3)) > 1
+        assert set(np.flatnonzero(differ)) <= set(range(t - 2, t + 3)) and differ[t]
+
+
+@pytest.mark.parametrize("height, width, tile", [(100, 96, 96), (300, 130, 128), (97, 256, 96)])
+def test_tiles_leave_no_seam(height, width, tile):
+    """What a network of small reach makes is the same in tiles as in one piece."""
+    frame = RNG.uniform(size=(2, height, width, 4)).astype("float32")
+    near = RNG.uniform(size=(2, 4, height, width, 4)).astype("float32")
+    sizes = set()
+
+    def run(frame, near):
+        sizes.add(frame.shape[1:3])
+        x = frame[..., :3] + near[:, 0, ..., :3]
+        return ndimage.uniform_filter(x, (0, 5, 5, 0), mode="nearest")
+
+    made = in_tiles(run, frame, near, tile)
+    whole = run(frame, near)
+    assert made.shape == whole.shape and len(sizes - {(height, width)}) == 1
+    # Between tiles what their own borders make counts too, but never more than its share.
+    assert np.abs(made - whole).max() < 0.2
+    inner = np.abs(made - whole)[:, 4:-4, 4:-4].mean()
+    assert inner < 2e-3
+    constant = in_tiles(lambda f, n: f[..., :3], frame, near, tile)
+    np.testing.assert_allclose(constant, frame[..., :3], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options, wrong",
+    [
+        ({"method": "sharpen"}, "method must be one of restore"),
+        ({"method": "superresolve", "factor": 3}, "factor must be 2 or 4, not 3"),
+        ({"method": "inpaint"}, "inpaint wants a mask"),
+        ({"mask": np.ones((12, 20), bool)}, "restore has no use for a mask"),
+        ({"method": "inpaint", "mask": np.ones((3, 3), bool)}, "a mask of shape"),
+        ({"tile": 100}, "tile must be a multiple of 8"),
+        ({"tile": 64}, "tile must be a multiple of 8"),
+        ({"batch_size": 0}, "batch_size must be"),
+    ],
+)
+def test_bad_arguments_get_one_line(model, options, wrong):
+    with pytest.raises(VgzooError, match=wrong) as caught:
+        model.edit(CLIP, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_other_models_take_is_refused_or_does_nothing(model):
+    made = model.interpolate(CLIP, 2, seed=3, temperature=0.5)
+    np.testing.assert_array_equal(made, model.interpolate(CLIP, 2))
+    with pytest.raises(VgzooError, match="has no use for labels"):
+        model.interpolate(CLIP, 2, labels=[1, 2])
+    with pytest.raises(VgzooError, match="two frames or more"):
+        model.interpolate(CLIP[:1], 2)
+    with pytest.raises(VgzooError, match="does not generate"):
+        model.generate(1)
+    with pytest.raises(VgzooError, match="13 frames"):
+        Restorer(frames=5)
+    with pytest.raises(VgzooError, match="multiples of 8"):
+        Restorer(height=20)
+    assert set(METHODS) == set(model.tasks)
