@@ -20,8 +20,13 @@ every_forecaster = pytest.mark.parametrize("arch", _having(lambda kind: "forecas
 every_density = pytest.mark.parametrize("arch", _having(lambda kind: "density" in kind.tasks))
 every_judge = pytest.mark.parametrize("arch", _having(lambda kind: kind.family == "judge"))
 every_model = pytest.mark.parametrize("name", registry.list_models())
+# The last one of each: what a model is trained by belongs to its architecture.
+every_bundled_architecture = pytest.mark.parametrize(
+    "name", {registry.info(name)["arch"]: name for name in registry.list_models()}.values()
+)
 every_bundled_generator = pytest.mark.parametrize("name", registry.list_models(task="generate"))
 every_bundled_forecaster = pytest.mark.parametrize("name", registry.list_models(task="forecast"))
+every_bundled_editor = pytest.mark.parametrize("name", registry.list_models(family="editor"))
 every_bundled_judge = pytest.mark.parametrize("name", registry.list_models(family="judge"))
 
 

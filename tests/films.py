@@ -23,14 +23,15 @@ def smooth(frames=6, height=28, width=28, channels=1, shift=3):
     return np.moveaxis(np.array(clip), 1, -1).astype(np.uint8)
 
 
-def write_films(folder, count: int, seed: int):
+def write_films(folder, count: int, seed: int, frames: int = 9):
     """Films of soft blobs that fly straight, each its own way; returns the folder."""
     folder.mkdir()
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:64, :64]
+    times = range(-(frames // 2), frames - frames // 2)
     for i in range(count):
         y, x, dy, dx = *rng.uniform(20, 44, 2), *rng.uniform(-3, 3, 2)
-        far = [(rows - y - dy * t) ** 2 + (columns - x - dx * t) ** 2 for t in range(-4, 5)]
+        far = [(rows - y - dy * t) ** 2 + (columns - x - dx * t) ** 2 for t in times]
         film = 255 * np.exp(-np.stack(far) / (2 * rng.uniform(3, 8) ** 2))
         write(folder / f"{i}.mp4", film[..., None].astype("uint8"), scale=1)
     return folder

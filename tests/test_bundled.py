@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 from every import (
     assert_config_round_trips,
+    every_bundled_architecture,
+    every_bundled_editor,
     every_bundled_forecaster,
     every_bundled_generator,
     every_bundled_judge,
@@ -17,6 +19,7 @@ from every import (
 from tiny import shown, training_batch
 
 from vgzoo import hub, registry
+from vgzoo.train.shown import edits
 from vgzoo.train.truths import patterns
 
 
@@ -58,6 +61,20 @@ def test_forecasts_of_a_bundled_model_do_not_depend_on_the_batch(name):
     assert np.abs(clips.astype(int) - other).mean() < 0.1
 
 
+@every_bundled_editor
+def test_bundled_editor_gives_its_golden_clips(name):
+    model = bundled(name)
+    with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
+        clip = patterns(1, seed=int(golden["seed"]), **model.clip_spec)[:, :5]
+        made = edits(model, clip)
+        assert {f"edits_{task}" for task in made} == {k for k in golden if k.startswith("edits_")}
+        for task, (before, after) in made.items():
+            wanted = golden[f"edits_{task}"]
+            assert after.shape == wanted.shape and after.dtype == wanted.dtype == np.uint8
+            assert np.abs(after.astype(int) - wanted).mean() <= float(golden["tolerance"])
+            assert before.shape == after.shape and (before != after).any(), task
+
+
 @every_bundled_judge
 def test_bundled_judge_gives_its_golden_features(name):
     judge = bundled(name)
@@ -86,7 +103,7 @@ def test_clips_of_a_bundled_model_do_not_depend_on_the_batch(name):
     assert np.abs(clips.astype(int) - other).mean() < 0.1
 
 
-@every_model
+@every_bundled_architecture
 def test_bundled_model_is_fine_tuned_and_saved(name, tmp_path):
     model = hub.load(name)
     batch = training_batch(model.arch, model.get_config())

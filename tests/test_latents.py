@@ -1,11 +1,13 @@
 """Latents of clips: found again, mixed, moved."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from every import build
 
 import vgzoo
-from vgzoo import hub
+from vgzoo import cli, hub, video
 from vgzoo.edit import latent
 from vgzoo.errors import VgzooError
 from vgzoo.metrics.evaluate import evaluate
@@ -135,6 +137,63 @@ def test_inversion_is_judged_beside_what_it_begins_with(tmp_path, monkeypatch):
     assert list(floors) == ["nearest draw", "black", "clips of its own"]
     assert report["metrics"]["psnr"] > floors["nearest draw"]["psnr"]
     assert floors["clips of its own"]["psnr"] > report["metrics"]["psnr"]
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return build("r3gan")
+
+
+@pytest.fixture
+def two_clips(pair, tmp_path, monkeypatch) -> np.ndarray:
+    """Files of two clips, and a folder of the model, in the folder that is worked in."""
+    hub.save(pair, tmp_path / "tiny", dataset="mnist", fps=8)
+    monkeypatch.chdir(tmp_path)
+    clips = pair.generate(2, seed=3)
+    for name, clip in zip(("a.webp", "b.webp"), clips, strict=True):
+        video.write(name, clip, fps=8)
+    return clips
+
+
+@pytest.mark.parametrize(
+    "words, change",
+    [
+        ("a.webp", lambda gan, z: z[:1]),
+        ("a.webp b.webp -n 3", lambda gan, z: latent.between(z[0], z[1], 3)),
+        ("a.webp b.webp --change swap", lambda gan, z: latent.swap(gan, z[:1], z[1:])),
+        (
+            "a.webp --change move --direction 1 --strength -0.5 --thing 1",
+            lambda gan, z: latent.move(gan, z[:1], gan.directions(2)[1], -0.5, thing=1),
+        ),
+    ],
+)
+def test_the_command_writes_what_the_api_makes(pair, two_clips, words, change, capsys):
+    words = ["latent", "./tiny", *words.split(), "--steps", "2", "--seed", "4", "--out", "out.webp"]
+    assert cli.main(words) == 0, capsys.readouterr().err
+    count = words.count("b.webp") + 1
+    wanted = pair.decode(change(pair, pair.invert(two_clips[:count], steps=2, seed=4)))
+    video.write("wanted.webp", wanted, fps=8)
+    made, wanted = (video.read(name).astype(int) for name in ("out.webp", "wanted.webp"))
+    assert made.shape == wanted.shape and np.abs(made - wanted).mean() < 1
+
+
+@pytest.mark.parametrize(
+    "words, wrong",
+    [
+        ("a.webp --change swap", "wants another clip"),
+        ("a.webp b.webp --change move", "has no use for another clip"),
+        ("a.webp --change turn", "--change must be between, swap, move"),
+        ("nowhere.gif", "no such file: nowhere.gif"),
+        ("a.webp short.webp", "cut one of them"),
+        ("a.webp --change move --direction 99", "count must be 1"),
+    ],
+)
+def test_mistakes_of_the_command_get_one_line(two_clips, words, wrong, capsys):
+    video.write("short.webp", two_clips[0, :3], fps=8)
+    assert cli.main(["latent", "./tiny", *words.split()]) == 2
+    said = capsys.readouterr().err
+    assert wrong in said and said.count("\n") == 1
+    assert not Path("latent.gif").exists()
 
 
 def test_mistakes_get_one_line(gan):

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from every import build
+from films import write_films
 from keras import ops
 from scipy import ndimage
 
-from vgzoo import data
+from vgzoo import data, hub, optimizers
 from vgzoo.errors import VgzooError
 from vgzoo.layers import damage
 from vgzoo.layers.aligning import Aligner, fetch, motions
@@ -280,3 +281,27 @@ def test_what_other_models_take_is_refused_or_does_nothing(model):
     with pytest.raises(VgzooError, match="multiples of 8"):
         Restorer(height=20)
     assert set(METHODS) == set(model.tasks)
+
+
+# -- fine-tuning ---------------------------------------------------------------------------
+
+
+def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
+    """What finds the motion frozen, which stays as it is."""
+    model = hub.load("restorer-imagenette")
+    known, unseen = (write_films(tmp_path / str(i), 12, seed=i, frames=13) for i in (0, 1))
+    options = {"frames": 13, "size": 32, "batch_size": 4, "channels": 3}
+    held = [np.asarray(batch["clip"]) for batch in data.clips(unseen, **options)]
+    held = np.concatenate(held)[:8]
+
+    def error() -> float:
+        model.noise_step.assign(0)  # the same tasks and damage each time
+        return float(model.compute_loss(held))
+
+    before, kept = error(), [v.numpy() for v in model.aligner.weights]
+    model.aligner.trainable = False
+    model.compile(optimizers.Muon(1e-3))
+    model.fit(data.clips(known, count=48, **options), verbose=0)
+    for variable, value in zip(model.aligner.weights, kept, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    assert error() < before - 0.1

@@ -229,7 +229,7 @@ def test_bundled_recipes_fit_their_model_and_data(name, banks):
     count = recipe["dataset"].count("+") + 1
     for stage in recipe["stages"]:
         clips = make(
-            recipe["dataset"],
+            stage.get("dataset", recipe["dataset"]),
             frames=stage["frames"],
             size=stage["size"],
             batch_size=count,
@@ -237,6 +237,23 @@ def test_bundled_recipes_fit_their_model_and_data(name, banks):
         )
         for drawn in clips:
             model.network_clip(drawn)
+
+
+def test_a_stage_may_have_a_dataset_of_its_own_and_flow_goes_to_who_learns_it(banks, recipe):
+    _, content = recipes.read("restorer-imagenette")
+    first, last = content["stages"][0], content["stages"][-1]
+    assert first["dataset"] == "cifar10"
+    for stage, name in ((first, "cifar10"), (last, "imagenette")):
+        stage = stage | {"batch_size": 2}
+        batch = next(iter(recipes.clips(content, stage, start=4, steps=1)))
+        options = {"frames": 13, "size": stage["size"], "batch_size": 2, "seed": 1, "start": 4}
+        wanted = next(iter(data.clips(name, flow=True, count=2, **options)))
+        assert set(batch) == {"clip", "label", "flow", "visible"}
+        for key, value in wanted.items():
+            np.testing.assert_array_equal(batch[key], value)
+    change(recipe, stages=[RECIPE["stages"][0] | {"dataset": 3}])
+    with pytest.raises(VgzooError, match="a stage's dataset is a name"):
+        recipes.read(recipe)
 
 
 def test_the_schedule_warms_up_and_falls(recipe):

@@ -69,7 +69,7 @@ def generate(
             verbose=1,
         )
 
-    _make(name, make, out, fps, as_json, {"n": n, "seed": seed})
+    make_and_write(name, make, out, fps, as_json, {"n": n, "seed": seed})
 
 
 def forecast(
@@ -88,12 +88,12 @@ def forecast(
     as_json: Json = False,
 ) -> None:
     """Go on with a clip, in as many ways as wanted."""
-    seen = _read(source)
+    seen = read_clip(source)
 
     def make(model):
         import numpy as np
 
-        clip = _seen(seen, model)
+        clip = fitted(seen, model)
         clips = model.forecast(
             clip,
             frames,
@@ -108,7 +108,7 @@ def forecast(
         clip = clip[-model.context :]
         return np.concatenate([np.broadcast_to(clip, (n, *clip.shape)), clips], axis=1)
 
-    _make(name, make, out, fps, as_json, {"source": str(source), "n": n, "seed": seed})
+    make_and_write(name, make, out, fps, as_json, {"source": str(source), "n": n, "seed": seed})
 
 
 def interpolate(
@@ -124,11 +124,11 @@ def interpolate(
     as_json: Json = False,
 ) -> None:
     """Put new frames between those of a clip."""
-    seen, classes = _read(source), _classes(labels)
+    seen, classes = read_clip(source), _classes(labels)
 
     def make(model):
         return model.interpolate(
-            _seen(seen, model)[None],
+            fitted(seen, model)[None],
             factor,
             labels=_of_model(classes, model),
             seed=seed,
@@ -138,7 +138,7 @@ def interpolate(
         )
 
     about = {"source": str(source), "factor": factor, "seed": seed}
-    _make(name, make, out, fps, as_json, about)
+    make_and_write(name, make, out, fps, as_json, about)
 
 
 def inpaint(
@@ -156,12 +156,12 @@ def inpaint(
     as_json: Json = False,
 ) -> None:
     """Make a part of a clip anew, to go with the rest."""
-    seen, classes, grey = _read(source), _classes(labels), _read_mask(mask)
+    seen, classes, grey = read_clip(source), _classes(labels), _read_mask(mask)
 
     def make(model):
         holes = _shrunk(grey, model)[..., 0] > 127
         return model.inpaint(
-            _seen(seen, model)[None],
+            fitted(seen, model)[None],
             holes[None] if len(holes) > 1 else holes[0],
             labels=_of_model(classes, model),
             seed=seed,
@@ -171,7 +171,7 @@ def inpaint(
         )
 
     about = {"source": str(source), "mask": str(mask), "seed": seed}
-    _make(name, make, out, fps, as_json, about)
+    make_and_write(name, make, out, fps, as_json, about)
 
 
 def edit(
@@ -186,7 +186,7 @@ def edit(
     **settings,
 ) -> None:
     """Changes a clip as `model.edit` does, which `settings` go to."""
-    seen, grey = _read(source), None if mask is None else _read_mask(mask)
+    seen, grey = read_clip(source), None if mask is None else _read_mask(mask)
     to, of = _classes(labels), _classes(source_labels)
 
     def make(model):
@@ -197,7 +197,7 @@ def edit(
             )
         holes = None if grey is None else _shrunk(grey, model)[..., 0] > 127
         return model.edit(
-            _seen(seen, model)[None],
+            fitted(seen, model)[None],
             labels=_of_model(to, model),
             source_labels=_of_model(of, model),
             mask=holes if holes is None or len(holes) > 1 else holes[0],
@@ -205,10 +205,12 @@ def edit(
             **settings,
         )
 
-    _make(name, make, out, None, as_json, {"source": str(source), **settings})
+    make_and_write(name, make, out, None, as_json, {"source": str(source), **settings})
 
 
-def _make(name: str, make: Callable, out: Path, fps: float | None, as_json: bool, about: dict):
+def make_and_write(
+    name: str, make: Callable, out: Path, fps: float | None, as_json: bool, about: dict
+):
     """Loads a model, has it make clips, writes them, and tells of it."""
     # What can be wrong is found before the backend starts, which takes seconds.
     check_out(out, fps)
@@ -232,7 +234,7 @@ def _make(name: str, make: Callable, out: Path, fps: float | None, as_json: bool
     print(f"{out}: {count} × {length} frames of {height}×{width}, made in {seconds:.1f} s")
 
 
-def _read(source: Path):
+def read_clip(source: Path):
     if not source.is_file():
         raise VgzooError(f"no such file: {source}")
     from vgzoo import video
@@ -245,7 +247,7 @@ def _read_mask(path: Path):
     from vgzoo import video
 
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".bmp"):
-        return video.with_channels(_read(path), 1)
+        return video.with_channels(read_clip(path), 1)
     import numpy as np
     from PIL import Image, UnidentifiedImageError
 
@@ -258,7 +260,7 @@ def _read_mask(path: Path):
         raise VgzooError(f"{path} is no picture that can be read") from error
 
 
-def _seen(clip, model):
+def fitted(clip, model):
     """A clip as the model takes it."""
     from vgzoo import video
 

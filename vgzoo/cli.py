@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from vgzoo import _making, _quiet, registry
+from vgzoo import _making, _making_latents, _quiet, registry
 from vgzoo._console import Json, fail, print_json, progress, tell, whole_numbers
 from vgzoo.errors import VgzooError
 
@@ -75,6 +75,7 @@ def info(
 
 for _verb in (_making.generate, _making.forecast, _making.interpolate, _making.inpaint):
     app.command(epilog=_making.EXAMPLES[_verb.__name__])(_verb)
+app.command(epilog=_making_latents.EXAMPLE)(_making_latents.latent)
 
 
 @app.command(

@@ -25,6 +25,7 @@ from vgzoo.data import clips, images
 from vgzoo.errors import DataError
 from vgzoo.models.base import input_gradient
 from vgzoo.train import train
+from vgzoo.train.shown import edits
 from vgzoo.train.truths import patterns
 
 
@@ -206,6 +207,9 @@ def test_bundled_model_gives_its_golden_output(name):
             error = np.abs(seen - golden["features"]).max() / np.ptp(golden["features"])
         elif "generate" in model.tasks:
             error = np.abs(golden_clips(model, golden).astype(int) - golden["clips"]).mean()
+        elif model.family == "editor":
+            made = edits(model, patterns_[:1, :5]).items()
+            error = max(np.abs(x.astype(int) - golden[f"edits_{k}"]).mean() for k, (_, x) in made)
         else:
             made = model.forecast(patterns_, seed=seed).astype(int)
             error = np.abs(made - golden["forecasts"]).mean()

@@ -7,6 +7,7 @@ from every import golden_clips
 from tiny import TINY, shown
 
 from vgzoo import hub, models, registry
+from vgzoo.train.shown import edits
 from vgzoo.train.truths import patterns
 
 GENERATORS = registry.list_models(task="generate")
@@ -33,6 +34,16 @@ def test_a_bundled_model_gives_its_golden_forecasts(name):
         clips = model.forecast(seen, seed=int(golden["seed"]))
         difference = np.abs(clips.astype("float32") - golden["forecasts"])
     assert difference.mean() <= 0.1 and np.quantile(difference, 0.999) <= 2
+
+
+@pytest.mark.parametrize("name", registry.list_models(family="editor"))
+def test_a_bundled_editor_gives_its_golden_clips(name):
+    model = hub.load(name, dtype="float32")
+    with np.load(registry.find(name) / "golden.npz", allow_pickle=False) as golden:
+        clip = patterns(1, seed=int(golden["seed"]), **model.clip_spec)[:, :5]
+        for task, (_, made) in edits(model, clip).items():
+            difference = np.abs(made.astype("float32") - golden[f"edits_{task}"])
+            assert difference.mean() <= 0.1 and np.quantile(difference, 0.999) <= 2, task
 
 
 @pytest.mark.parametrize("arch", models.architectures())

@@ -34,7 +34,7 @@ _ZIGZAG_LUMA = np.array(
 
 def grey(clip):
     """`(…, 3)` in [0, 1] → its luma in all three channels."""
-    return ops.repeat(ops.sum(clip * LUMA, axis=-1, keepdims=True), 3, axis=-1)
+    return ops.repeat(ops.sum(ops.multiply(clip, LUMA), axis=-1, keepdims=True), 3, axis=-1)
 
 
 def along(clip, down, across):

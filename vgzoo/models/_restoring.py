@@ -125,7 +125,7 @@ class Restoring:
         """Frames `(B, T, H, W, 3)`, each made of itself and those at `places` from it in a clip."""
         known = ops.ones_like(clip[..., :1])
         if mask is not None:
-            known = known - mask[None, ..., None].astype("float32")
+            known = ops.subtract(known, mask[None, ..., None].astype("float32"))
         seen = ops.concatenate([clip, known], axis=-1)
         there = ops.zeros_like(frames[..., :1]) if kind == "interpolate" else known
         beyond = max(np.abs(places))
@@ -222,7 +222,7 @@ class Restoring:
     def _restorer(self, kind: str, offsets):
         def run(frame, near):
             rows = ops.shape(frame)[0]
-            times = ops.zeros((rows, 1)) + np.array(offsets, "float32")
+            times = ops.add(ops.zeros((rows, 1)), np.array(offsets, "float32"))
             return self.restored(frame, near, times, ops.full((rows,), KIND[kind], "int32"))[0]
 
         return run
