@@ -27,4 +27,5 @@ def frames_bar() -> Iterator[Callable[[int, int], None]]:
     try:
         yield move
     finally:
-        bar.stop()
+        if bar.live.is_started:  # else it would end a line that was never begun
+            bar.stop()

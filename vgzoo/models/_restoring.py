@@ -176,10 +176,8 @@ class Restoring:
         known = np.ones((*clip.shape[:3], 1), "float32")
         values = clip.astype("float32") / 255
         if method == "superresolve":
-            values, known = (
-                self._enlarged(values, factor),
-                known.repeat(factor, 1).repeat(factor, 2),
-            )
+            values = self._enlarged(values, factor)
+            known = np.ones((*values.shape[:3], 1), "float32")
         if method == "colorize":
             values = np.repeat(values @ damage.LUMA[:, None], 3, axis=-1)
         if gap is not None:
@@ -187,20 +185,17 @@ class Restoring:
         seen = np.concatenate([values, known], axis=-1)
         made = [None] * len(clip)
         wanted = [t for t in range(len(clip)) if gap is None or gap[t].any()]
-        frames = ((seen[t], *_near(seen, t, NEAR)) for t in wanted)
+        frames = ((seen[t], _near(seen, t, NEAR)) for t in wanted)
         for t, frame in zip(wanted, self._run(kind, frames, NEAR, tile, size), strict=True):
             made[t] = frame
         return np.stack([clip[t] if frame is None else frame for t, frame in enumerate(made)])
 
     def _doubled(self, clip, tile: int, size: int) -> np.ndarray:
         """A clip with a new frame between each two."""
-        seen = np.concatenate(
-            [clip / np.float32(255), np.ones((*clip.shape[:3], 1), "float32")], -1
-        )
-        seen = seen.astype("float32")
-        frames = (
-            (np.zeros_like(seen[0]), *_near(seen, t, (-1, 0, 1, 2))) for t in range(len(clip) - 1)
-        )
+        known = np.ones((*clip.shape[:3], 1), "float32")
+        seen = np.concatenate([clip.astype("float32") / 255, known], axis=-1)
+        nothing = np.zeros_like(seen[0])
+        frames = ((nothing, _near(seen, t, (-1, 0, 1, 2))) for t in range(len(clip) - 1))
         made = np.empty((2 * len(clip) - 1, *clip.shape[1:]), "uint8")
         made[::2] = clip
         for t, frame in enumerate(self._run("interpolate", frames, BETWEEN, tile, size)):
@@ -293,13 +288,13 @@ def _ramps(starts: list[int], side: int) -> list[np.ndarray]:
     return ramps
 
 
-def _near(seen: np.ndarray, t: int, offsets) -> tuple[np.ndarray]:
+def _near(seen: np.ndarray, t: int, offsets) -> np.ndarray:
     """The neighbours of frame t, `(4, H, W, 4)`; those beyond the ends are not known."""
     found = np.zeros((len(offsets), *seen.shape[1:]), "float32")
     for i, offset in enumerate(offsets):
         if 0 <= t + offset < len(seen):
             found[i] = seen[t + offset]
-    return (found,)
+    return found
 
 
 def _batches(items, size: int) -> Iterator[list]:
