@@ -141,8 +141,15 @@ class Restorer(Restoring, VideoModel):
         self.told = layers.Dense(style, name="told")
         self.aligner = Aligner(len(NEAR), self.motion_widths, self.motion_blocks, name="aligner")
         self.unet = UNet(channels + 1 + len(NEAR), self.widths, self.blocks, name="unet")
-        near = ops.zeros((1, len(NEAR), height, width, channels + 1))
-        self.restored(near[:, 0], near, ops.zeros((1, len(NEAR))), ops.zeros((1,), "int32"))
+        frame, told, values = (1, height, width), keras.KerasTensor((1, style)), channels + 1
+        self.told(self.task(keras.KerasTensor((1, len(damage.KINDS)))))
+        self.aligner(
+            keras.KerasTensor((*frame, values)),
+            keras.KerasTensor((1, len(NEAR), *frame[1:], values)),
+            keras.KerasTensor((1, len(NEAR))),
+            told,
+        )
+        self.unet(keras.KerasTensor((*frame, values * (1 + len(NEAR)))), told)
 
     def get_config(self) -> dict:
         own = ("motion_widths", "motion_blocks", "widths", "blocks")
