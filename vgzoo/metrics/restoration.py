@@ -28,6 +28,7 @@ QUALITY = 20  # of JPEG
 _VIDEO_FRAMES, _VIDEO_HEIGHT = 17, 160
 _BATCH = 16
 _CHOSEN = 8  # clips by which a setting is chosen
+_PICTURES = 256  # of the training split, whose mean colour is a baseline
 
 Clips = list[np.ndarray]  # each uint8 (T, H, W, 3)
 
@@ -83,8 +84,8 @@ def run(dataset: str, model, n: int, seed: int) -> dict:
     grey = _grey(clips)
     coloured = model.edit(grey, method="colorize")
     flow, visible = (np.concatenate([b[key] for b in found])[:n] for key in ("flow", "visible"))
-    mean = np.concatenate([_lab(clip)[..., 1:].reshape(-1, 2) for clip in _training(dataset)])
-    mean = mean.mean(axis=0)
+    pictures, _ = data.images(dataset, "train")
+    mean = _lab(pictures[:_PICTURES])[..., 1:].mean(axis=(0, 1, 2))
     tell("colour_error", _colour_error(clips, coloured))
     tell("colour_error", _colour_error(clips, grey), "grey")
     tell("colour_error", _colour_error(clips, None, mean), "mean colour")
@@ -117,12 +118,6 @@ def _real(dataset: str, n: int, seed: int):
     )
     for batch in batches:
         yield {key: ops.convert_to_numpy(value) for key, value in batch.items()}
-
-
-def _training(dataset: str) -> np.ndarray:
-    """Some clips of the training split."""
-    batch = next(iter(data.clips(dataset, frames=1, size=SIDES[dataset], batch_size=256)))
-    return ops.convert_to_numpy(batch["clip"])
 
 
 def _psnr(real, made, where: np.ndarray | None = None) -> float:
