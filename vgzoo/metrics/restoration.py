@@ -16,6 +16,7 @@ import numpy as np
 from keras import ops
 
 from vgzoo import data, random, video
+from vgzoo.data.sources import shrink
 from vgzoo.edit.base import opencv
 from vgzoo.metrics import baselines, lossy
 from vgzoo.metrics.flicker import TemporalFlicker
@@ -135,10 +136,7 @@ def _psnr(real, made, where: np.ndarray | None = None) -> float:
 
 
 def _means(clips: np.ndarray, factor: int) -> np.ndarray:
-    """Clips whose pixels are means of `factor`×`factor`."""
-    *outer, height, width, channels = clips.shape
-    shape = (*outer, height // factor, factor, width // factor, factor, channels)
-    return clips.reshape(shape).mean(axis=(-2, -4)).round().astype("uint8")
+    return ops.convert_to_numpy(shrink(clips, factor))
 
 
 def _worn(clips: np.ndarray, seed: int) -> dict[str, np.ndarray]:
@@ -250,7 +248,7 @@ def _video_tasks(model, clip: np.ndarray, seed: int) -> dict[str, tuple[float, d
         },
     )
     for factor in (2, 4):
-        small = _means(clip, factor)
+        small = _means(clip[None], factor)[0]
         found[f"superresolve ×{factor}"] = (
             psnr(model.edit(small, method="superresolve", factor=factor)),
             {

@@ -1,8 +1,10 @@
 """What a model in training is looked at by."""
 
 import numpy as np
+from keras import ops
 
 from vgzoo import random
+from vgzoo.data.sources import shrink
 from vgzoo.models.base import VideoModel
 from vgzoo.train import recipes
 
@@ -40,7 +42,7 @@ def edits(model: VideoModel, clips: np.ndarray) -> dict[str, tuple[np.ndarray, n
     """
     noise = random.normal_rows(0, 0, len(clips), clips.shape[1:])
     noisy = (clips + 25 * noise).clip(0, 255).round().astype("uint8")
-    small = {factor: _shrunk(clips, factor) for factor in (2, 4)}
+    small = {n: ops.convert_to_numpy(shrink(clips, n)) for n in (2, 4)}
     box = np.zeros(clips.shape[2:4], bool)
     height, width = box.shape
     box[height // 4 : -height // 2, width // 3 : -width // 3] = True
@@ -61,10 +63,3 @@ def edits(model: VideoModel, clips: np.ndarray) -> dict[str, tuple[np.ndarray, n
     made = model.interpolate(clips[:, ::2], 2)
     held = np.repeat(clips[:, ::2], 2, axis=1)[:, : made.shape[1]]
     return found | {"interpolate": (held, made)}
-
-
-def _shrunk(clips: np.ndarray, factor: int) -> np.ndarray:
-    """Clips whose pixels are means of `factor`×`factor`."""
-    batch, frames, height, width, channels = clips.shape
-    shape = (batch, frames, height // factor, factor, width // factor, factor, channels)
-    return clips.reshape(shape).mean(axis=(3, 5)).round().astype("uint8")
