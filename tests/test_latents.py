@@ -34,7 +34,9 @@ def test_latents_of_real_clips_are_found(digits):
     """Nearer than the best of the draws that the descent begins with, and the same each time."""
     real = real_clips("mnist", 2, frames=8, seed=1)
     error = [
-        np.square(digits.decode(digits.invert(real, steps=steps), 8) / 255 - real / 255).mean()
+        np.square(
+            digits.decode(digits.invert(real[0], steps=steps), 8) / 255 - real[0] / 255
+        ).mean()
         for steps in (1, 60)
     ]
     assert error[1] < 0.75 * error[0]
