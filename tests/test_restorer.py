@@ -213,6 +213,8 @@ def test_grey_clips_stay_grey_but_where_they_are_coloured(model):
     assert model.edit(grey, method="restore").shape == (4, 12, 20, 1)
     assert model.edit(grey, method="superresolve", factor=2).shape == (4, 24, 40, 1)
     assert model.edit(grey, method="colorize").shape == (4, 12, 20, 3)
+    made = model.edit(grey.repeat(3, -1), method="restore")
+    np.testing.assert_array_equal(made, made[..., :1].repeat(3, -1))
 
 
 def test_a_frame_is_made_of_two_before_and_two_behind(model):

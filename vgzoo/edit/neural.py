@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ _TILE = 256
 def _loaded(name: str) -> Any:
     from vgzoo import hub
 
-    model = hub.load(name, dtype="float32")
+    # In a thread of its own, where neither the name nor the graph of the layer that calls counts.
+    with ThreadPoolExecutor(1) as thread:
+        model = thread.submit(hub.load, name, dtype="float32").result()
     if model.family != "editor":
         raise VgzooError(f"model={name!r} edits no frames; its family is {model.family}")
     return model

@@ -218,9 +218,21 @@ class Restoring:
         def run(frame, near):
             rows = ops.shape(frame)[0]
             times = ops.add(ops.zeros((rows, 1)), np.array(offsets, "float32"))
-            return self.restored(frame, near, times, ops.full((rows,), KIND[kind], "int32"))[0]
+            made, _ = self.restored(frame, near, times, ops.full((rows,), KIND[kind], "int32"))
+            return made if kind == "colorize" else _as_grey(made, frame, near)
 
         return run
+
+
+def _as_grey(made, *seen):
+    """What was made, without a colour where none was seen."""
+    hues = []
+    for x in seen:
+        colour = ops.split(x, [3], axis=-1)[0]
+        hue = ops.max(colour, axis=-1) - ops.min(colour, axis=-1)
+        hues.append(ops.max(hue, axis=tuple(range(1, len(hue.shape)))))
+    coloured = ops.reshape(ops.maximum(*hues) > 1 / 512, (-1, 1, 1, 1))
+    return ops.where(coloured, made, ops.mean(made, axis=-1, keepdims=True))
 
 
 def _filled(x, size):
