@@ -43,6 +43,8 @@ def export(model: VideoModel, name: str, recipe: dict, out: Path, step: int) -> 
     model.end_burn_in()
     if model.fitted_to:
         model.fit_to(_clips(recipe, model.fitted_to))
+    own = [stage.get("dataset", recipe["dataset"]) for stage in recipe["stages"]]
+    datasets = dict.fromkeys([recipe["dataset"], *own])
     folder = hub.save(
         model,
         out / name,
@@ -50,7 +52,7 @@ def export(model: VideoModel, name: str, recipe: dict, out: Path, step: int) -> 
         license={
             "code": "Apache-2.0",
             "weights": "Apache-2.0",
-            "data": data_license(recipe["dataset"]),
+            "data": data_license("+".join(datasets)),
         },
         fps=recipe["fps"],
         half=True,
