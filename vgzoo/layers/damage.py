@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from vgzoo import random
+from vgzoo.layers.resampling import matrix
 
 KINDS = ("restore", "superresolve2", "superresolve4", "inpaint", "colorize", "interpolate")
 LUMA = np.array([0.2126, 0.7152, 0.0722], "float32")  # BT.709
@@ -17,7 +18,7 @@ _BLUR = 0.3, 1.8  # deviation, pixels
 _QUALITY = 10.0, 80.0  # of JPEG
 _BOXES = 6  # of a mask
 _SPEED = 2.0  # of a mask, pixels a frame, at most
-_ZIGZAG_LUMA = np.array(
+_TABLE = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
         [12, 12, 14, 19, 26, 58, 60, 55],
@@ -54,30 +55,16 @@ def along(clip, down, across):
 
 
 def cubic(size: int, factor: int) -> np.ndarray:
-    """The matrix float32 `(factor · size, size)` of Keys's bicubic enlargement, a = -0.75."""
-    a = -0.75
-    place = (np.arange(factor * size) + 0.5) / factor - 0.5
-    left = np.floor(place).astype(int)
-    found = np.zeros((factor * size, size))
-    for tap in (-1, 0, 1, 2):
-        x = np.abs(place - left - tap)
-        near = ((a + 2) * x - (a + 3)) * x * x + 1
-        far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-        weight = np.where(x <= 1, near, far)
-        np.add.at(found, (np.arange(factor * size), np.clip(left + tap, 0, size - 1)), weight)
-    return found.astype("float32")
-
-
-def means(size: int, factor: int) -> np.ndarray:
-    """The matrix float32 `(size / factor, size)` of the means of so many pixels."""
-    blocks = np.eye(size // factor, dtype="float32").repeat(factor, axis=1)
-    return blocks / np.float32(factor)
+    """The matrix float32 `(factor · size, size)` of bicubic enlargement."""
+    return matrix(size, factor * size, "cubic")
 
 
 def coarse(clip, factor: int):
     """Clips whose pixels are means of `factor`×`factor`, enlarged again."""
     height, width = clip.shape[2:4]
-    down, across = (cubic(n // factor, factor) @ means(n, factor) for n in (height, width))
+    down, across = (
+        cubic(n // factor, factor) @ matrix(n, n // factor, "area") for n in (height, width)
+    )
     return along(clip, down, across)
 
 
@@ -111,7 +98,7 @@ def blocky(clip, quality):
     )
     wave = np.kron(wave, wave).astype("float32")
     scale = ops.where(quality < 50, 50.0 / quality, 2.0 - quality / 50.0)[:, None, None]
-    step = ops.maximum(scale * _ZIGZAG_LUMA.reshape(64), 1.0)
+    step = ops.maximum(scale * _TABLE.reshape(64), 1.0)
     x = ops.matmul(ops.round(ops.matmul(x, wave.T) / step) * step, wave)
     x = ops.reshape(x, (-1, frames, height // 8, width // 8, 3, 8, 8))
     x = ops.reshape(ops.transpose(x, (0, 1, 2, 5, 3, 6, 4)), (-1, frames, height, width, 3))
