@@ -31,6 +31,7 @@ def flops(function: Callable, *inputs) -> int:
     Example:
 
     >>> import numpy as np
+    >>> from keras import ops
     >>> flops(ops.matmul, np.zeros((2, 3), "float32"), np.zeros((3, 4), "float32"))
     48
     """
