@@ -28,7 +28,7 @@ from vgzoo.models.base import VideoModel, register
 from vgzoo.optimizers import Muon
 
 _ORDER = "TSST"
-_PLACES = 0.02  # what a nat of places counts in the loss
+_PLACES = 0.05  # what a nat of places counts in the loss
 
 
 @register
