@@ -333,6 +333,15 @@ def test_blocks_make_the_same_samples(model, monkeypatch):
     assert (long[:, :3] == one).mean() > 0.99, "a longer clip begins as a shorter one"
 
 
+def test_frames_after_the_first_may_be_less_noisy(model, monkeypatch):
+    noise = RNG.normal(size=(2, *model.noise_shape(3))).astype("float32")
+    monkeypatch.setattr(model, "motion_temperature", 0.5)
+    made = model.sample(tf.constant(noise), frames=3, steps=None)
+    noise[:, 1:] *= 0.5
+    clips = np.asarray(127.5 * (made + 1)).round().astype("uint8")
+    assert (clips == model.decode(noise)).mean() > 0.99
+
+
 def test_noise_is_taken_away_along_the_score():
     """Of a flow that is the identity but for the marginals, density and score are known."""
     flow = models.build("tarflow", **TINY["tarflow"] | {"noise": 0.1})
@@ -355,6 +364,7 @@ def test_noise_is_taken_away_along_the_score():
         ({"height": 10}, "multiples of patch=4"),
         ({"heads": 3}, "multiple of 2 · heads=3"),
         ({"block": 3}, "divide the 4"),
+        ({"motion_temperature": -1}, "must be 0 … 1, not -1"),
     ],
 )
 def test_wrong_arguments_get_one_line(wrong, message):

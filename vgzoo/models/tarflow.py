@@ -14,6 +14,7 @@ to learn that things move.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 from vgzoo import random
@@ -49,6 +50,8 @@ class TARFlow(Density, VideoModel):
         block: tokens that are found together in a sample: more take fewer, wider rounds.
         noise: deviation of Gaussian noise, in [-1, 1], that is added while training for better
             samples, from which it is then taken away (Tweedie's formula); 0 for likelihoods.
+        motion_temperature: factor on the noise of samples in all frames but the first, beside the
+            temperature that is asked for: below 1 what was seen keeps its shape.
 
     Example:
 
@@ -80,6 +83,7 @@ class TARFlow(Density, VideoModel):
         reach: int = 4,
         block: int = 1,
         noise: float = 0.0,
+        motion_temperature: float = 1.0,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
         if height % patch or width % patch:
@@ -95,7 +99,9 @@ class TARFlow(Density, VideoModel):
         self.patch, self.features, self.heads = patch, features, heads
         self.shallow, self.deep, self.window = tuple(shallow), deep, window
         self.recall, self.patches, self.foresight, self.reach = recall, patches, foresight, reach
-        self.block, self.noise = block, noise
+        if not 0 <= motion_temperature <= 1:
+            raise VgzooError(f"motion_temperature must be 0 … 1, not {motion_temperature}")
+        self.block, self.noise, self.motion_temperature = block, noise, motion_temperature
         # Compiling takes as long as some frames of this many; stills of digits are done before.
         self.small_steps = height * width // patch**2 >= _MANY
         sizes = {"width": features, "heads": heads, "told": foresight if deep else 0}
@@ -143,7 +149,7 @@ class TARFlow(Density, VideoModel):
 
     def get_config(self) -> dict:
         own = ("patch", "features", "heads", "deep", "window", "recall", "patches", "foresight")
-        own += ("reach", "block", "noise")
+        own += ("reach", "block", "noise", "motion_temperature")
         return {
             **super().get_config(),
             "shallow": list(self.shallow),
@@ -274,6 +280,11 @@ class TARFlow(Density, VideoModel):
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         tokens = self.height * self.width // self.patch**2
         return (frames, tokens, self.channels * self.patch**2)
+
+    def sample(self, noise, *, labels=None, frames: int, steps: int | None):
+        warmth = [1.0] + [self.motion_temperature] * (frames - 1)
+        noise = noise * np.array(warmth, "float32")[:, None, None]
+        return super().sample(noise, labels=labels, frames=frames, steps=steps)
 
     def _cleaned(self, pixels):
         if not self.noise:
