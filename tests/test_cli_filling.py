@@ -55,10 +55,11 @@ def test_interpolate_writes_what_the_api_makes(clip, run):  # noqa: F811
 def test_inpaint_takes_a_picture_or_a_video_for_a_mask(clip, run):  # noqa: F811
     hole = np.zeros((16, 16), bool)
     hole[4:9, 3:12] = True
-    Image.fromarray(255 * hole.astype("uint8")).save("hole.png")
-    run(*"inpaint tiny in.webp --mask hole.png --seed 4 --out a.webp".split())
-    video.write("b.webp", hub.load("tiny").inpaint(clip, hole, seed=4), fps=8)
-    same_files()
+    for mask in ("hole.png", "hole.bmp"):
+        Image.fromarray(255 * hole.astype("uint8")).save(mask)
+        run(*f"inpaint tiny in.webp --mask {mask} --seed 4 --out a.webp".split())
+        video.write("b.webp", hub.load("tiny").inpaint(clip, hole, seed=4), fps=8)
+        same_files()
     moving = np.stack([np.roll(hole, t, axis=1) for t in range(7)])
     video.write("hole.webp", 255 * moving[..., None].astype("uint8"), fps=8)
     run(*"inpaint tiny in.webp --mask hole.webp --seed 4 --out a.webp".split())
@@ -78,7 +79,7 @@ def test_inpaint_takes_a_picture_or_a_video_for_a_mask(clip, run):  # noqa: F811
         ("interpolate tiny in.webp --factor 1", "factor must be a whole number of at least 2"),
         ("inpaint tiny in.webp", "Missing option '--mask'"),
         ("inpaint tiny in.webp --mask no.png", "no such file: no.png"),
-        ("inpaint tiny in.webp --mask text.png", "text.png is no picture"),
+        ("inpaint tiny in.webp --mask text.png", "text.png is not a video or picture"),
         ("inpaint tiny in.webp --mask small.png", "a mask of shape (8, 8) came"),
     ],
 )

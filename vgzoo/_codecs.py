@@ -22,7 +22,7 @@ from vgzoo.errors import VideoError
 # ffmpeg would open a text file as terminal art and a playlist as a list of addresses to fetch;
 # a clip that came from somebody else gets neither.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,ogg,asf"
-_IMAGES = (b"GIF8", b"\x89PNG", b"\xff\xd8\xff")
+_IMAGES = (b"GIF8", b"\x89PNG", b"\xff\xd8\xff", b"BM")
 GIF_FPS = 50  # browsers slow down a gif whose frames are shorter than 20 ms
 
 
@@ -140,7 +140,9 @@ def _container(path: Path) -> Iterator[tuple]:
     try:
         container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except (OSError, av.FFmpegError) as error:
-        raise VideoError(f"{path} is not a video that ffmpeg knows, or is damaged") from error
+        raise VideoError(
+            f"{path} is not a video or picture that can be read, or is damaged"
+        ) from error
     with container:
         if not container.streams.video:
             raise VideoError(f"{path} has no video stream; wanted a video file")
@@ -232,7 +234,7 @@ def _image(path: Path) -> Iterator:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=("GIF", "WEBP", "PNG", "JPEG")) as image:
+        with Image.open(path, formats=("GIF", "WEBP", "BMP", "PNG", "JPEG")) as image:
             yield image
     except VideoError:
         raise

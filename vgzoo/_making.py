@@ -246,18 +246,7 @@ def _read_mask(path: Path):
     """A picture or a video as grey frames, `(T, H, W, 1)`."""
     from vgzoo import video
 
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".bmp"):
-        return video.with_channels(read_clip(path), 1)
-    import numpy as np
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("L"))[None, ..., None]
-    except FileNotFoundError:
-        raise VgzooError(f"no such file: {path}") from None
-    except UnidentifiedImageError as error:
-        raise VgzooError(f"{path} is no picture that can be read") from error
+    return video.with_channels(read_clip(path), 1)
 
 
 def fitted(clip, model):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from vgzoo import video
 from vgzoo.edit.base import Edit
 from vgzoo.edit.footage import WHOLE, Footage, When
 from vgzoo.edit.registry import register
@@ -56,20 +57,21 @@ class Neural(Edit):
                 f"{self.edit_name}: tile={tile!r} came; wanted a multiple of 8 of at least 96"
             )
 
-    @property
-    def options(self) -> dict:
-        """What the task takes."""
+    def options(self, frames: int, size: tuple[int, int], when: When) -> dict:
+        """What the task takes beside a clip of so many frames of a size."""
         return {}
 
     def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
         grey = clip.shape[-1] == 1
         clip = ops.repeat(clip, 3, axis=-1) if grey else clip
-        made = _loaded(self.model).edited(clip, self.method, **self.options)
+        options = self.options(clip.shape[1], tuple(clip.shape[2:4]), when)
+        made = _loaded(self.model).edited(clip, self.method, **options)
         return ops.mean(made, axis=-1, keepdims=True) if grey else made
 
     def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
         self.check(clip.shape, "uint8")
-        return _loaded(self.model).edit(clip, method=self.method, tile=self.tile, **self.options)
+        options = self.options(len(clip), clip.shape[1:3], when)
+        return _loaded(self.model).edit(clip, method=self.method, tile=self.tile, **options)
 
 
 @register("restore")
@@ -102,8 +104,7 @@ class _Factored(Neural):
         if isinstance(factor, bool) or factor not in (2, 4):
             raise VgzooError(f"{self.edit_name}: factor={factor!r} came; wanted 2 or 4")
 
-    @property
-    def options(self) -> dict:
+    def options(self, frames: int, size: tuple[int, int], when: When) -> dict:
         return {"factor": self.factor}
 
 
@@ -180,7 +181,10 @@ class Inpaint(Neural):
         super().__init__(mask=mask, model=model, tile=tile, **kwargs)
         self._holes = _read(str(mask))
 
-    def _part(self, frames: int, when: When, size: tuple[int, int]) -> np.ndarray:
+    def options(self, frames: int, size: tuple[int, int], when: When) -> dict:
+        return {"mask": self._part(frames, size, when)}
+
+    def _part(self, frames: int, size: tuple[int, int], when: When) -> np.ndarray:
         """The mask of a window, bool `(frames, H, W)`."""
         holes = self._holes
         if holes.shape[1:] != size:
@@ -196,18 +200,6 @@ class Inpaint(Neural):
                 "one as long, or a picture"
             )
         return holes[when.start : when.start + frames]
-
-    def run(self, clip: Any, when: When = WHOLE, **values: Any) -> Any:
-        grey = clip.shape[-1] == 1
-        clip = ops.repeat(clip, 3, axis=-1) if grey else clip
-        gap = self._part(clip.shape[1], when, tuple(clip.shape[2:4]))
-        made = _loaded(self.model).edited(clip, "inpaint", mask=gap)
-        return ops.mean(made, axis=-1, keepdims=True) if grey else made
-
-    def host(self, clip: np.ndarray, when: When = WHOLE) -> np.ndarray:
-        self.check(clip.shape, "uint8")
-        gap = self._part(len(clip), when, clip.shape[1:3])
-        return _loaded(self.model).edit(clip, method="inpaint", mask=gap, tile=self.tile)
 
 
 def tiled(edits: Sequential, tile: int) -> Sequential:
@@ -227,6 +219,4 @@ def tiled(edits: Sequential, tile: int) -> Sequential:
 
 def _read(path: str) -> np.ndarray:
     """A picture or a video as a mask, bool `(T, H, W)`."""
-    from vgzoo import video
-
-    return video.read(path).mean(axis=-1) > 127
+    return video.with_channels(video.read(path), 1)[..., 0] > 127
