@@ -18,19 +18,43 @@ _BLUR = 0.3, 1.8  # deviation, pixels
 _QUALITY = 10.0, 80.0  # of JPEG
 _BOXES = 6  # of a mask
 _SPEED = 2.0  # of a mask, pixels a frame, at most
-_TABLE = np.array(
-    [
-        [16, 11, 10, 16, 24, 40, 51, 61],
-        [12, 12, 14, 19, 26, 58, 60, 55],
-        [14, 13, 16, 24, 40, 57, 69, 56],
-        [14, 17, 22, 29, 51, 87, 80, 62],
-        [18, 22, 37, 56, 68, 109, 103, 77],
-        [24, 35, 55, 64, 81, 104, 113, 92],
-        [49, 64, 78, 87, 103, 121, 120, 101],
-        [72, 92, 95, 98, 112, 100, 103, 99],
-    ],
-    "float32",
-)  # ITU-T T.81, table K.1
+_CASES = 4  # of a restorer's damage: noise, blur, blocks, and any of these together
+_TABLES = (
+    np.array(
+        [
+            [16, 11, 10, 16, 24, 40, 51, 61],
+            [12, 12, 14, 19, 26, 58, 60, 55],
+            [14, 13, 16, 24, 40, 57, 69, 56],
+            [14, 17, 22, 29, 51, 87, 80, 62],
+            [18, 22, 37, 56, 68, 109, 103, 77],
+            [24, 35, 55, 64, 81, 104, 113, 92],
+            [49, 64, 78, 87, 103, 121, 120, 101],
+            [72, 92, 95, 98, 112, 100, 103, 99],
+        ],
+        "float32",
+    ),
+    np.array(
+        [
+            [17, 18, 24, 47, 99, 99, 99, 99],
+            [18, 21, 26, 66, 99, 99, 99, 99],
+            [24, 26, 56, 99, 99, 99, 99, 99],
+            [47, 66, 99, 99, 99, 99, 99, 99],
+            *[[99] * 8] * 4,
+        ],
+        "float32",
+    ),
+)  # ITU-T T.81, tables K.1 of luma and K.2 of chroma
+TO_YCC = np.array(
+    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+)  # JFIF
+
+
+# Blocks of 8×8 and their frequencies: the cosine transform of both axes at once.
+_GREY = np.array([128, 0, 0], "float32")
+_WAVES = np.sqrt(np.where(np.arange(8) == 0, 1, 2) / 8)[:, None] * np.cos(
+    np.pi / 16 * np.arange(8)[:, None] * (2 * np.arange(8) + 1)
+)
+_WAVES = np.kron(_WAVES, _WAVES).astype("float32")
 
 
 def grey(clip):
@@ -79,30 +103,39 @@ def blurred(clip, deviation):
 
 
 def blocky(clip, quality):
-    """What JPEG of a quality `(B,)`, 1 to 100, leaves of luma and of chroma at full size.
+    """What JPEG of a quality `(B,)`, 1 to 100, leaves of frames: as libjpeg does it, in 4:2:0.
 
-    Sides are multiples of 8. All channels go by the table for luma: no frame is coded, so no bit
-    is counted.
+    No frame is coded, so no bit is counted.
     """
-    _, frames, height, width, _ = clip.shape
-    mix = np.array(
-        [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
-    )
-    x = ops.matmul(255.0 * clip - 128.0, mix.T.astype("float32"))
-    x = ops.reshape(x, (-1, frames, height // 8, 8, width // 8, 8, 3))
-    x = ops.reshape(
-        ops.transpose(x, (0, 1, 2, 4, 6, 3, 5)), (-1, frames * height * width * 3 // 64, 64)
-    )
-    wave = np.sqrt(np.where(np.arange(8) == 0, 1, 2) / 8)[:, None] * np.cos(
-        np.pi / 16 * np.arange(8)[:, None] * (2 * np.arange(8) + 1)
-    )
-    wave = np.kron(wave, wave).astype("float32")
     scale = ops.where(quality < 50, 50.0 / quality, 2.0 - quality / 50.0)[:, None, None]
-    step = ops.maximum(scale * _TABLE.reshape(64), 1.0)
-    x = ops.matmul(ops.round(ops.matmul(x, wave.T) / step) * step, wave)
-    x = ops.reshape(x, (-1, frames, height // 8, width // 8, 3, 8, 8))
-    x = ops.reshape(ops.transpose(x, (0, 1, 2, 5, 3, 6, 4)), (-1, frames, height, width, 3))
-    return (ops.matmul(x, np.linalg.inv(mix).T.astype("float32")) + 128.0) / 255.0
+    sides = clip.shape[2:4]
+    # Frames are filled up by their last rows and columns to whole blocks of chroma.
+    whole = [np.eye(n, dtype="float32")[np.arange(-(-n // 16) * 16).clip(max=n - 1)] for n in sides]
+    x = ops.round(255.0 * ops.matmul(clip, TO_YCC.T.astype("float32")))
+    x = ops.subtract(x, _GREY)
+    luma, chroma = ops.split(along(x, *whole), [1], axis=-1)
+    half = [matrix(len(m), len(m) // 2, "area") for m in whole]
+    chroma = along(chroma, *half)
+    rest = np.resize(np.array([0.25, 0.5], "float32"), (chroma.shape[3], 1))  # libjpeg's rounding
+    chroma = _quantised(ops.floor(ops.add(chroma, rest)), _TABLES[1], scale)
+    double = [matrix(len(m), 2 * len(m), "linear") for m in half]
+    x = ops.concatenate([_quantised(luma, _TABLES[0], scale), along(chroma, *double)], axis=-1)
+    x = along(x, *(np.eye(n, len(m), dtype="float32") for n, m in zip(sides, whole, strict=True)))
+    return ops.matmul(ops.add(x, _GREY), np.linalg.inv(TO_YCC).T.astype("float32")) / 255.0
+
+
+def _quantised(x, table: np.ndarray, scale):
+    """Frames `(B, T, H, W, C)` of whole blocks, whose frequencies are multiples of a table's."""
+    _, frames, height, width, channels = x.shape
+    x = ops.reshape(x, (-1, frames, height // 8, 8, width // 8, 8, channels))
+    x = ops.transpose(x, (0, 1, 2, 4, 6, 3, 5))
+    x = ops.reshape(x, (-1, frames * height * width * channels // 64, 64))
+    step = ops.clip(ops.floor(scale * table.reshape(64) + 0.5), 1.0, 255.0)
+    x = ops.matmul(ops.round(ops.matmul(x, _WAVES.T) / step) * step, _WAVES)
+    x = ops.reshape(x, (-1, frames, height // 8, width // 8, channels, 8, 8))
+    return ops.reshape(
+        ops.transpose(x, (0, 1, 2, 5, 3, 6, 4)), (-1, frames, height, width, channels)
+    )
 
 
 def holes(number, times, height: int, width: int):
@@ -151,18 +184,23 @@ def suffer(clip, kind, times, *, seed: int, step):
         The clips, and 1 where a pixel is known, `(B, T, H, W, 1)`.
     """
     rows, (height, width) = ops.shape(clip)[0], clip.shape[2:4]
-    number = random.uniform((rows, 6), seed=seed, step=step, salt=10)
+    number = random.uniform((rows, 7), seed=seed, step=step, salt=10)
     mask = random.uniform((rows, 3 + 4 * _BOXES), seed=seed, step=step, salt=11)
     noise = random.normal(ops.shape(clip), seed=seed, step=step, salt=12)
 
-    def only(some, changed, same):
-        return ops.where(ops.reshape(some, (-1, 1, 1, 1, 1)), changed, same)
+    def only(which, changed, same):
+        return ops.where(ops.reshape(which, (-1, 1, 1, 1, 1)), changed, same)
 
-    worn = only(number[:, 0] < 0.4, blurred(clip, _between(_BLUR, number[:, 1])), clip)
-    sigma = _NOISE * number[:, 3] * ops.cast(number[:, 2] < 0.75, "float32")
-    worn = worn + noise * ops.reshape(sigma, (-1, 1, 1, 1, 1))
-    worn = ops.clip(worn, 0.0, 1.0)
-    worn = only(number[:, 4] < 0.4, blocky(worn, _between(_QUALITY, number[:, 5])), worn)
+    case = ops.floor(_CASES * number[:, 6])
+
+    def some(which: int):
+        """Where it is the only damage, or one of several."""
+        return (case == which) | ((case == _CASES - 1) & (number[:, which] < 0.5))
+
+    worn = only(some(1), blurred(clip, _between(_BLUR, number[:, 3])), clip)
+    sigma = ops.reshape(_NOISE * number[:, 4], (-1, 1, 1, 1, 1))
+    worn = only(some(0), ops.clip(worn + sigma * noise, 0.0, 1.0), worn)
+    worn = only(some(2), blocky(worn, _between(_QUALITY, number[:, 5])), worn)
     hole = only(
         ops.equal(kind, 3), holes(mask, times, height, width), ops.zeros_like(clip[..., :1])
     )
