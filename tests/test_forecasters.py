@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from every import build
+from films import write_films
 from keras import ops
 from tiny import TINY, clip_batch
 
+import vgzoo
 from vgzoo import models, optimizers
 from vgzoo.errors import VgzooError
 from vgzoo.layers.sprites import misplaced
@@ -146,3 +148,28 @@ def test_only_what_was_seen_of_places_says_where_things_go_on():
 def test_sizes_that_do_not_fit_are_refused(arch, changes, message):
     with pytest.raises(VgzooError, match=message):
         models.build(arch, **TINY[arch] | changes)
+
+
+# -- fine-tuning ---------------------------------------------------------------------------
+
+
+def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
+    """The transformers frozen, which stay as they are."""
+    model = vgzoo.load("predformer-mnist")
+    known, unseen = (write_films(tmp_path / str(i), 16, seed=i, frames=20) for i in (0, 1))
+    options = {"frames": 20, "size": 64, "channels": 1, "batch_size": 4}
+    held = np.concatenate([b["clip"] for b in vgzoo.data.clips(unseen, **options, count=16)])
+
+    def error() -> float:
+        made = model.forecast(held[:, :10], 10)
+        return np.square(made.astype(float) - held[:, 10:]).mean()
+
+    before = error()
+    for layer in model.layers_:
+        layer.trainable = False
+    kept = [v.numpy() for layer in model.layers_ for v in layer.weights]
+    model.compile(optimizers.Muon(1e-3))
+    model.fit(vgzoo.data.clips(known, count=80, **options), verbose=0)
+    for variable, value in zip((v for k in model.layers_ for v in k.weights), kept, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    assert error() < 0.9 * before
