@@ -209,9 +209,13 @@ class Restoring:
     def _run(self, kind: str, frames, offsets, tile: int, size: int) -> Iterator[np.ndarray]:
         """Frames `(H, W, 4)` with their neighbours `(4, H, W, 4)` → uint8 `(H, W, 3)`, in order."""
         run = self._coder(f"restored {kind}", self._restorer(kind, offsets))
+        whole = 0
         for batch in _batches(frames, size):
+            count, whole = len(batch), whole or len(batch)
+            # The last batch is filled up, so that one compiled function serves all.
+            batch = batch + batch[-1:] * (whole - count)
             frame, near = (np.stack(x) for x in zip(*batch, strict=True))
-            made = in_tiles(lambda *x: ops.convert_to_numpy(run(*x)), frame, near, tile)
+            made = in_tiles(lambda *x: ops.convert_to_numpy(run(*x)), frame, near, tile)[:count]
             yield from np.floor(255 * made.clip(0, 1) + np.float32(0.5001)).astype("uint8")
 
     def _restorer(self, kind: str, offsets):
