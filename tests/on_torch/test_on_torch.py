@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 from every import golden_clips
+from keras import ops
 from tiny import TINY, shown
 
 from vgzoo import hub, models, registry
+from vgzoo.layers import damage
 from vgzoo.train.shown import edits
 from vgzoo.train.truths import patterns
 
@@ -60,3 +62,16 @@ def test_a_saved_model_is_the_same_when_loaded(arch, tmp_path):
     if "forecast" in model.tasks:
         clips = shown(model)
         np.testing.assert_array_equal(shown(twin), clips)
+
+
+def test_a_restorer_is_shown_all_kinds_of_damage():
+    clip = np.random.default_rng(0).random((6, 3, 16, 24, 3)).astype("float32")
+    kind, times = np.arange(6, dtype="int32"), np.zeros((6, 3), "float32")
+    made, known = (
+        ops.convert_to_numpy(x)
+        for x in damage.suffer(*map(ops.convert_to_tensor, (clip, kind, times)), seed=0, step=3)
+    )
+    changed = np.abs(made - clip).max(axis=(1, 2, 3, 4)) > 0.05
+    whole = known.min(axis=(1, 2, 3, 4)) == 1
+    assert [damage.KINDS[i] for i in np.flatnonzero(~changed)] == ["inpaint", "interpolate"]
+    assert [damage.KINDS[i] for i in np.flatnonzero(~whole)] == ["inpaint"]

@@ -166,7 +166,8 @@ def holes(number, times, height: int, width: int):
         first = ops.floor(start[..., axis] * side - size[..., axis] * side / 2)[..., None]
         first = first + ops.round(speed[:, axis, None, None] * times[:, None])  # (B, boxes, T)
         at = np.arange(side, dtype="float32")
-        inside.append(ops.logical_and(at >= first[..., None], at < (first + long)[..., None]))
+        first, last = first[..., None], (first + long)[..., None]
+        inside.append(ops.logical_and(ops.less_equal(first, at), ops.greater(last, at)))
     both = ops.logical_and(inside[0][..., None], inside[1][..., None, :])
     return ops.cast(ops.any(both, axis=1), "float32")[..., None]
 
