@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import TINY, scramble
 
-from vgzoo import models, registry
+from vgzoo import models, optimizers, registry
 
 
 def _having(fits) -> list[str]:
@@ -69,3 +69,14 @@ def assert_config_round_trips(model) -> None:
     assert copy.get_config() == config
     shapes = {v.path: tuple(v.shape) for v in model.weights}
     assert {v.path: tuple(v.shape) for v in copy.weights} == shapes
+
+
+def fine_tune(model, frozen, clips) -> None:
+    """Trains for some steps; layers that are frozen stay as they are."""
+    for layer in frozen:
+        layer.trainable = False
+    kept = [v.numpy() for layer in frozen for v in layer.weights]
+    model.compile(optimizers.Muon(1e-3))
+    model.fit(clips, verbose=0)
+    for variable, value in zip((v for f in frozen for v in f.weights), kept, strict=True):
+        np.testing.assert_array_equal(variable, value)

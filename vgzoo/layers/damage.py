@@ -47,10 +47,8 @@ _TABLES = (
 TO_YCC = np.array(
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
 )  # JFIF
-
-
-# Blocks of 8×8 and their frequencies: the cosine transform of both axes at once.
 _GREY = np.array([128, 0, 0], "float32")
+# Blocks of 8×8 → frequencies: the cosine transform of both axes at once.
 _WAVES = np.sqrt(np.where(np.arange(8) == 0, 1, 2) / 8)[:, None] * np.cos(
     np.pi / 16 * np.arange(8)[:, None] * (2 * np.arange(8) + 1)
 )

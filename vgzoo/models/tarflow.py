@@ -283,7 +283,7 @@ class TARFlow(Density, VideoModel):
 
     def sample(self, noise, *, labels=None, frames: int, steps: int | None):
         warmth = [1.0] + [self.motion_temperature] * (frames - 1)
-        noise = noise * np.array(warmth, "float32")[:, None, None]
+        noise = ops.multiply(noise, np.array(warmth, "float32")[:, None, None])
         return super().sample(noise, labels=labels, frames=frames, steps=steps)
 
     def _cleaned(self, pixels):
