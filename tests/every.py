@@ -1,5 +1,6 @@
 """Every architecture and every bundled model, for tests of what all of them keep."""
 
+import functools
 import json
 
 import numpy as np
@@ -37,10 +38,25 @@ def build(arch: str, **options):
     return model
 
 
-def golden_clips(model, golden) -> np.ndarray:
+@functools.cache
+def kept(arch: str):
+    """The same one each time, for tests that leave it as it is."""
+    return build(arch)
+
+
+def run_plainly(model, *arguments) -> None:
+    """Compiles a model as anyone would, and has Keras run it operation by operation.
+
+    Tracing a step takes a hundred times as long as a tiny one.
+    """
+    model.compile(*arguments)
+    model.run_eagerly = True
+
+
+def golden_clips(model, golden, **options) -> np.ndarray:
     """What a bundled model makes of the seed of its golden clips."""
     frames = int(golden["frames"]) if "frames" in golden else None
-    return model.generate(int(golden["n"]), seed=int(golden["seed"]), frames=frames)
+    return model.generate(int(golden["n"]), seed=int(golden["seed"]), frames=frames, **options)
 
 
 def weights(model) -> dict[str, np.ndarray]:

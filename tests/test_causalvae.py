@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from colour_banks import write_cifar10
-from every import build
+from every import kept
 from keras import ops
 from scipy.fft import dctn
 from tiny import TINY, clip_batch, scramble
@@ -24,7 +24,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def model():
-    return build("causalvae")
+    return kept("causalvae")
 
 
 def clips(count: int, frames: int, height: int = 16, width: int = 16) -> np.ndarray:

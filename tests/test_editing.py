@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from every import build
+from every import kept
 from keras import ops
 from test_cli import bundled, mistake, run  # noqa: F401  (fixtures)
 from test_cli_filling import clip, same_files, saved  # noqa: F401  (fixtures)
@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def model():
-    return build("rflow")
+    return kept("rflow")
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_bad_edits_get_one_line(model, clips, arguments, message):
 
 
 def test_models_that_do_not_edit_say_so():
-    gan = build("r3gan")
+    gan = kept("r3gan")
     with pytest.raises(VgzooError, match="does not edit"):
         gan.edit(np.zeros((4, 16, 16, 1), "uint8"))
 

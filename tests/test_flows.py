@@ -1,5 +1,7 @@
 """What every normalizing flow keeps: exact both ways, and a density that is one."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,6 +23,7 @@ def pixels(count: int, frames: int = 3) -> tf.Tensor:
     return tf.constant((inside / 128 - 1).astype("float32"))
 
 
+@functools.cache
 def trained(arch: str):
     """As if trained for a while: random weights alone may be all but impossible to invert."""
     model = models.build(arch, **TINY[arch])
@@ -32,7 +35,7 @@ def trained(arch: str):
 
 
 @every_density
-@pytest.mark.parametrize("frames", [1, 3, 6])
+@pytest.mark.parametrize("frames", [1, 6])
 def test_what_goes_in_comes_out(arch, frames):
     model, x = trained(arch), pixels(2, frames)
     noise, _ = model._forward(x)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from every import build, fine_tune
+from every import build, fine_tune, kept
 from films import write_films
 from keras import ops
 from tiny import TINY, clip_batch
@@ -41,7 +41,7 @@ def test_a_step_is_that_of_a_long_short_term_memory():
 
 
 def test_convlstm_foretells_each_frame_from_those_before_it():
-    model, clip = build("convlstm"), clips()
+    model, clip = kept("convlstm"), clips()
     made = np.asarray(model.predicted(clip))
     assert made.shape == (2, 5, 16, 16, 1)
     changed = clip.copy()
@@ -68,7 +68,7 @@ def test_what_is_trained_is_what_is_forecast(arch, options):
 
 
 def test_predformer_goes_on_from_its_own():
-    model, seen = build("predformer"), clip_batch(TINY["predformer"], 2)[:, :3]
+    model, seen = kept("predformer"), clip_batch(TINY["predformer"], 2)[:, :3]
     made = model.forecast(seen, 7)
     again = model.forecast(made[:, :3], 3)
     assert np.abs(again.astype(int) - made[:, 3:6]).max() <= 2  # but for rounding to 8 bits

@@ -149,7 +149,7 @@ def test_a_model_that_must_see_more_gets_one_line(trained):
 
 
 def test_a_forecaster_is_benched():
-    model = models.build("svg", **SVG)
+    model = models.build("convlstm", **TINY["convlstm"])
     report = bench.bench(model, batch_sizes=(1, 2), train_batch=2, dtype="float32", seconds=0.01)
     assert report["frames_per_s"] > 0 and report["train_clips_per_s"] > 0
     assert report["rows"][0]["gflop_per_frame"] == pytest.approx(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from every import build
+from every import kept
 
 import vgzoo
 from vgzoo import cli, hub, video
@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module", params=["r3gan", "mocogan"])
 def gan(request):
-    return build(request.param)
+    return kept(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_the_parts_of_a_latent_are_all_of_it(gan):
 
 
 def test_motion_moves_a_sprite_that_content_draws():
-    model = build("r3gan")
+    model = kept("r3gan")
     parts, (first, second) = model.latent_parts(model.frames), latents_of(model, 2)
     size = model.content + model.motion
     paths, sprites = [], []
@@ -133,7 +133,7 @@ def test_flows_and_autoencoders_have_latents_too(name, frames, off):
 
 
 def test_inversion_is_judged_beside_what_it_begins_with(tmp_path, monkeypatch):
-    model = build("r3gan")
+    model = kept("r3gan")
     hub.save(model, tmp_path / "tiny", dataset="mnist", fps=8)
     monkeypatch.chdir(tmp_path)
     report = evaluate("./tiny", protocol="inversion-mnist", n=2, write=False)
@@ -145,7 +145,7 @@ def test_inversion_is_judged_beside_what_it_begins_with(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def pair():
-    return build("r3gan")
+    return kept("r3gan")
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_mistakes_of_the_command_get_one_line(two_clips, words, wrong, capsys):
 
 def test_mistakes_get_one_line(gan):
     latents = latents_of(gan, 2)
-    reader = build("svg")
+    reader = kept("svg")
     for wrong, message in (
         (lambda: gan.decode(latents[:, 1:]), "latents of shape"),
         (lambda: gan.directions(0), "count must be 1 …"),

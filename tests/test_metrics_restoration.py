@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from colour_banks import write_imagenette
-from every import build
+from every import kept
 from scipy import ndimage
 
 from vgzoo import hub, video
@@ -101,7 +101,7 @@ def test_a_restorer_is_judged_task_by_task_and_on_real_videos(tmp_path, monkeypa
     video.write(tmp_path / "videos" / "pan.mp4", panned(5), fps=8, scale=1)
     monkeypatch.setattr(restoration, "_VIDEO_HEIGHT", 48)
     monkeypatch.setenv("VGZOO_DATA", str(tmp_path))
-    hub.save(build("restorer"), tmp_path / "tiny", dataset="imagenette", fps=8)
+    hub.save(kept("restorer"), tmp_path / "tiny", dataset="imagenette", fps=8)
     report = evaluate.evaluate(tmp_path / "tiny", n=2)
     assert report["protocol"] == "restoration-imagenette" and report["n"] == 2
     floors = report["floors"]

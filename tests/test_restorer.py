@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from every import build, fine_tune
+from every import build, fine_tune, kept
 from films import write_films
 from keras import ops
 from scipy import ndimage
@@ -24,7 +24,7 @@ CLIP = RNG.integers(0, 256, (4, 12, 20, 3), "uint8")
 
 @pytest.fixture(scope="module")
 def model() -> Restorer:
-    return build("restorer")
+    return kept("restorer")
 
 
 def smooth(*shape: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from every import assert_same_clips, build, fine_tune
+from every import assert_same_clips, build, fine_tune, kept, run_plainly
 from films import write_films
 from keras import ops
 from tiny import TINY, clip_batch, training_batch
@@ -53,7 +53,7 @@ def test_the_loss_of_who_knows_the_clip_is_nothing():
 
 
 def test_what_looks_ahead_learns_two_steps_of_its_own():
-    model = build("rflow")
+    model = kept("rflow")
     rng = np.random.default_rng(0)
     clip = ops.convert_to_tensor(rng.uniform(-1, 1, (4, 6, 16, 16, 1)).astype("float32"))
     noise = ops.convert_to_tensor(rng.normal(size=clip.shape).astype("float32"))
@@ -84,14 +84,14 @@ def test_what_looks_ahead_learns_two_steps_of_its_own():
 def test_every_parameter_learns():
     model = build("rflow")
     before = {v.path: v.numpy() for v in model.trainable_variables}
-    model.compile("sgd")
+    run_plainly(model, "sgd")
     model.fit(training_batch("rflow", TINY["rflow"], 8), batch_size=8, verbose=0)
     same = [v.path for v in model.trainable_variables if np.array_equal(before[v.path], v)]
     assert not same
 
 
 def test_time_and_gap_are_told_apart():
-    model = build("rflow")
+    model = kept("rflow")
     none = model._classes(None, 3)
 
     def style(*pairs):
@@ -173,7 +173,7 @@ def test_things_without_an_order_may_be_any_sprite():
 
 def test_paths_follow_their_labels():
     """The sprite of the smaller label is told the path of the thing that has it."""
-    model = build("rflow")
+    model = kept("rflow")
     labels, rng = np.array([[7, 2], [2, 7]], "int32"), np.random.default_rng(0)
     path = rng.integers(0, 9, (1, 2, 6, 2)).astype("int32")
     path = np.concatenate([path, path[:, ::-1]])
@@ -205,7 +205,7 @@ def test_classes_have_no_order_and_make_a_difference():
 
 
 def test_classes_that_are_not_asked_for_are_drawn():
-    model = build("rflow")
+    model = kept("rflow")
     drawn = model.checked_labels(None, 500, 7)
     assert drawn.shape == (500, 2) and set(drawn.ravel()) == set(range(10))
     np.testing.assert_array_equal(model.checked_labels(None, 3, 7), drawn[:3])
@@ -224,12 +224,12 @@ def test_classes_that_are_not_asked_for_are_drawn():
 )
 def test_bad_classes_get_one_line(labels, message):
     with pytest.raises(VgzooError, match=message) as caught:
-        build("rflow").generate(2, labels=labels)
+        kept("rflow").generate(2, labels=labels)
     assert "\n" not in str(caught.value)
 
 
 def test_clips_of_no_class_are_labelled_below_zero():
-    model = build("rflow")
+    model = kept("rflow")
     classes = np.asarray(model._classes(np.array([[-1, 3], [-1, -1]]), 2))
     np.testing.assert_array_equal(classes.argmax(axis=-1), [[10, 3], [10, 10]])
     np.testing.assert_array_equal(classes[1:], model._classes(None, 1))
@@ -239,7 +239,7 @@ def test_one_class_a_clip_and_none():
     kwargs = TINY["rflow"] | {"labels": 1, "classes": 4}
     one = models.build("rflow", **kwargs)
     assert one.generate(3, labels=[0, 1, 3]).shape == one.generate(3, labels=2).shape
-    one.compile()
+    run_plainly(one)
     batch = training_batch("rflow", kwargs)
     one.fit(batch | {"label": batch["label"][:, 0] % 4}, verbose=0)
     with pytest.raises(VgzooError, match="knows 1 labels a clip"):
@@ -247,7 +247,7 @@ def test_one_class_a_clip_and_none():
     none = models.build("rflow", **TINY["rflow"] | {"classes": 0})
     with pytest.raises(VgzooError, match="labels"):
         none.generate(1, labels=1)
-    none.compile()
+    run_plainly(none)
     none.fit(batch["clip"], verbose=0)
 
 
@@ -289,7 +289,7 @@ def test_a_picture_is_known_but_for_a_box_or_not_at_all():
 
 @pytest.mark.parametrize("length", [1, 4, 6, 13])
 def test_known_pixels_stay_and_missing_ones_do_not_count(length):
-    model = build("rflow")
+    model = kept("rflow")
     rng = np.random.default_rng(0)
     clips = rng.integers(0, 256, (3, length, 16, 16, 1), "uint8")
     mask = np.zeros((length, 16, 16), bool)
@@ -307,7 +307,7 @@ def test_known_pixels_stay_and_missing_ones_do_not_count(length):
 
 
 def test_interpolation_keeps_what_came():
-    model = build("rflow")
+    model = kept("rflow")
     clips = np.random.default_rng(0).integers(0, 256, (2, 5, 16, 16, 1), "uint8")
     for factor in (2, 3):
         made = model.interpolate(clips, factor, seed=1)
@@ -318,7 +318,7 @@ def test_interpolation_keeps_what_came():
 
 
 def test_a_longer_clip_begins_as_a_shorter_one():
-    model = build("rflow")
+    model = kept("rflow")
     whole = model.generate(2, frames=11)
     assert whole.shape[1] == 11
     assert_same_clips(model.generate(2, frames=6), whole[:, :6])
@@ -338,20 +338,20 @@ def test_a_longer_clip_begins_as_a_shorter_one():
 def test_bad_inpainting_gets_one_line(arguments, message):
     clip = clip_batch(TINY["rflow"], 1)[0]
     with pytest.raises(VgzooError, match=message) as caught:
-        build("rflow").inpaint(clip, **arguments)
+        kept("rflow").inpaint(clip, **arguments)
     assert "\n" not in str(caught.value)
 
 
 def test_bad_interpolation_gets_one_line():
     clip = clip_batch(TINY["rflow"], 1)[0]
     with pytest.raises(VgzooError, match="factor must be"):
-        build("rflow").interpolate(clip, 1)
+        kept("rflow").interpolate(clip, 1)
     with pytest.raises(VgzooError, match="takes 2 or more"):
-        build("rflow").interpolate(clip[:1])
+        kept("rflow").interpolate(clip[:1])
     with pytest.raises(video.VideoError):
-        build("rflow").interpolate(clip[0])
+        kept("rflow").interpolate(clip[0])
     with pytest.raises(VgzooError, match="does not inpaint"):
-        build("svg").inpaint(clip, np.ones((16, 16)))
+        kept("svg").inpaint(clip, np.ones((16, 16)))
 
 
 @pytest.mark.parametrize(

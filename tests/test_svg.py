@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from every import build
+from every import kept
 from films import write_films
 from scipy import integrate, ndimage, stats
 from tiny import TINY, clip_batch
@@ -21,7 +21,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def model():
-    return build("svg")
+    return kept("svg")
 
 
 def blob(y: float, x: float, sigma: float = 2.0, side: int = 32) -> np.ndarray:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from every import build, fine_tune
+from every import fine_tune, kept
 from films import write_films
 from tiny import TINY, scramble
 
@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def model():
-    return build("tarflow")
+    return kept("tarflow")
 
 
 def pixels(count: int, frames: int = 3) -> tf.Tensor:
@@ -32,11 +32,10 @@ def pixels(count: int, frames: int = 3) -> tf.Tensor:
 # -- exactness -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("block", [1, 2, 4])
-@pytest.mark.parametrize("frames", [1, 3, 6])
-def test_what_goes_in_comes_out(model, frames, block, monkeypatch):
+@pytest.mark.parametrize("block", [2, 4])
+def test_what_goes_in_comes_out_by_blocks(model, block, monkeypatch):
     monkeypatch.setattr(model, "block", block)
-    x = pixels(2, frames)
+    x = pixels(2, 6)
     noise, _ = model._forward(x)
     assert np.abs(noise - model._tokens(x)).max() > 0.1
     again = model.compiled_function(model._backward)(noise)
@@ -110,7 +109,8 @@ def test_blocks_make_the_same_samples(model, monkeypatch):
 def test_frames_after_the_first_may_be_less_noisy(model, monkeypatch):
     noise = RNG.normal(size=(2, *model.noise_shape(3))).astype("float32")
     monkeypatch.setattr(model, "motion_temperature", 0.5)
-    made = model.sample(tf.constant(noise), frames=3, steps=None)
+    sample = model.compiled_function(lambda noise: model.sample(noise, frames=3, steps=None))
+    made = sample(tf.constant(noise))
     noise[:, 1:] *= 0.5
     clips = np.asarray(127.5 * (made + 1)).round().astype("uint8")
     assert (clips == model.decode(noise)).mean() > 0.99

@@ -20,6 +20,23 @@ compiled = tempfile.TemporaryDirectory(prefix="vgzoo-xla-")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
 
 
+@pytest.fixture(autouse=True)
+def quick_to_compile(request, monkeypatch):
+    """Compiling takes most of the time here; what comes of it need be fast for large models alone.
+
+    Of the processes that a test starts too.
+    """
+    if "golden" in request.node.name:
+        yield
+        return
+    import jax
+
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """`VGZOO_DATA`, with a small MNIST of strokes."""

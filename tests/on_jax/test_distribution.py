@@ -21,17 +21,6 @@ BOUND_S = 120  # for the others to notice that one is gone, on a machine that is
 PATIENCE_S = 600  # for a run to get going there
 
 
-@pytest.fixture(autouse=True)
-def quick_to_compile(monkeypatch):
-    """Compiling takes most of the time here; of what it makes, the step need not be fast."""
-    import jax
-
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # of the processes
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture
 def recipe(folder, tmp_path):
     """Path of a recipe that takes a moment longer than it takes to kill it.

@@ -101,9 +101,15 @@ class MixtureFlow(AutoregressiveFlow):
         level = levels(x)
         inside = ops.unstack((x + 1) * (LEVELS / 2) - level, axis=-1)
         mixture, values, slopes = self._mixture(said), [], []
-        pixels = zip(ops.unstack(level, axis=-1), ops.unstack(shown, axis=2), strict=True)
-        for i, pixel in enumerate(pixels):
-            (below, share, above), mixture = self._parts(i, *pixel, mixture)
+        patches, within = self._tables()
+        pixels = zip(
+            ops.unstack(level, axis=-1),
+            ops.unstack(shown, axis=2),
+            zip(*(ops.unstack(table, axis=0) for table in patches), strict=True),
+            strict=True,
+        )
+        for i, (pixel, ways, tables) in enumerate(pixels):
+            (below, share, above), mixture = self._parts(pixel, ways, mixture, (tables, within))
             value = probit.quantile(below + share * inside[i], above + share * (1 - inside[i]))
             values.append(value)
             density = -0.5 * ops.square(value) - 0.5 * math.log(2 * math.pi)
@@ -111,81 +117,99 @@ class MixtureFlow(AutoregressiveFlow):
         return ops.stack(values, axis=-1), ops.sum(ops.stack(slopes, axis=-1), axis=(1, 2))
 
     def _to_tokens(self):
+        patches, within = self._tables()
+
         def tokens(noise, said, shown):
-            mixture, found = self._mixture(said), []
-            pixels = zip(ops.unstack(noise, axis=-1), ops.unstack(shown, axis=2), strict=True)
-            for i, (value, ways) in enumerate(pixels):
+            start, *mixture = self._mixture(said)
+            # A loop, not its steps one by one: they would take many times as long to compile.
+            noise, shown = ops.moveaxis(noise, -1, 0), ops.moveaxis(shown, 2, 0)
+
+            def pixel(i, found, moved, new):
+                of_pixel = [ops.take(x, i, axis=0) for x in (noise, shown, *patches)]
+                value, ways, tables = of_pixel[0], of_pixel[1], (of_pixel[2:], within)
                 below, above = probit.tails(value)
                 level = ops.zeros_like(value)
                 # The highest level that does not begin above the value: its sixteen, then itself.
                 for step in (16, 1):
                     tried = ops.add(level[..., None], step * np.arange(16, dtype="float32"))
-                    begun = self._begun(i, tried, ways, mixture, below, above)
+                    begun = self._begun(tried, ways, (moved, new), tables, below, above)
                     level = level + step * (ops.sum(ops.cast(begun, "float32"), axis=-1) - 1)
-                (under, share, over), mixture = self._parts(i, level, ways, mixture)
+                parts, after = self._parts(level, ways, ((moved, new), *mixture), tables)
+                under, share, over = parts
                 inside = ops.where(value < 0, below - under, share - (above - over)) / share
                 # A level's last point belongs to the next one.
-                found.append(level + ops.clip(inside, 0.0, 1 - 1e-4))
-            return ops.stack(found, axis=-1) * (2 / LEVELS) - 1
+                level = level + ops.clip(inside, 0.0, 1 - 1e-4)
+                return i + 1, ops.slice_update(found, (i, 0, 0), level[None]), *after[0]
+
+            count = noise.shape[0]
+            _, found, *_ = ops.while_loop(
+                lambda i, *_: i < count,
+                pixel,
+                (0, ops.zeros_like(noise), *start),
+                maximum_iterations=count,
+            )
+            return ops.moveaxis(found, 0, -1) * (2 / LEVELS) - 1
 
         return tokens
 
     def _mixture(self, said):
         """Weights of ways `(B, L, ways)` and patches `(B, L, patches)`, now and at the start.
 
-        And the share that starts anew, and the tables of what is new.
+        And the share that starts anew.
         """
         weights, anew = ops.split(said, [self.ways + self.patches], axis=-1)
         moved, new = ops.split(ops.softmax(weights, axis=-1), [self.ways], axis=-1)
         start = (1 - _NEW) * moved, (1 - _NEW) * new + _NEW / self.patches
         anew = _ANEW + (1 - _ANEW) * ops.sigmoid(anew - 3)
-        return start, start, anew, self._tables()
+        return start, start, anew
 
     @staticmethod
-    def _parts(i: int, level, ways, mixture):
-        """Probability that value i lies below a level `(B, L)`, is it, and lies above.
+    def _parts(level, ways, mixture, tables):
+        """Probability that a value lies below a level `(B, L)`, is it, and lies above.
 
         And the mixture after it is.
         """
-        (moved, new), start, anew, tables = mixture
+        (moved, new), start, anew = mixture
+        (under, itself, over), within = tables
         index = ops.cast(level, "int32")
         bins, level = ops.take(_BIN_OF, index), ops.cast(level, ways.dtype)[..., None]
         total, share = [], None
         compares = ops.less, ops.equal, ops.greater
-        for compare, (whole, part), table in zip(compares, tables[0], tables[1], strict=True):
+        itself = ops.take(itself, bins, axis=0)
+        for compare, whole, table in zip(compares, (under, None, over), within, strict=True):
             parts = ops.where(compare(ways, level), moved, 0.0)
             # Of a patch: bins that lie wholly there, and that part of the level's own bin.
-            chance = ops.take(part[i], bins, axis=0) * ops.take(table, index)[..., None]
+            chance = itself * ops.take(table, index)[..., None]
             if whole is not None:
-                chance = chance + ops.take(whole[i], bins, axis=0)
+                chance = chance + ops.take(whole, bins, axis=0)
             fresh = new * chance
             total.append(ops.sum(parts, axis=-1) + ops.sum(fresh, axis=-1))
             if compare is ops.equal:
                 share = parts, fresh
         keep = (1 - anew) / total[1][..., None]
         after = tuple(keep * p + anew * s for p, s in zip(share, start, strict=True))
-        return total, (after, start, anew, tables)
+        return total, (after, start, anew)
 
     @staticmethod
-    def _begun(i: int, level, ways, mixture, below, above):
-        """Whether levels `(B, L, S)` of value i begin no later than where so much lies below.
+    def _begun(level, ways, weights, tables, below, above):
+        """Whether levels `(B, L, S)` of a value begin no later than where so much lies below.
 
         Where less lies above, that counts: it is exact there.
         """
-        (moved, new), _, _, (patches, (under, share, over)) = mixture
+        (moved, new), ((lowest, itself, highest), (under, share, over)) = weights, tables
         index = ops.cast(level, "int32")
         bins, level = ops.take(_BIN_OF, index), ops.cast(level, ways.dtype)[..., None]
         lower, moved = ops.less(ways[:, :, None], level), moved[:, :, None]
         first = ops.sum(ops.where(lower, moved, 0.0), axis=-1)
         rest = ops.sum(ops.where(lower, 0.0, moved), axis=-1)
+        itself = ops.take(itself, bins, axis=0)
 
-        def fresh(whole, part, table):
-            chance = ops.take(part[i], bins, axis=0) * ops.take(table, index)[..., None]
-            chance = chance + ops.take(whole[i], bins, axis=0)
+        def fresh(whole, table):
+            chance = itself * ops.take(table, index)[..., None] + ops.take(whole, bins, axis=0)
             return ops.sum(new[:, :, None] * chance, axis=-1)
 
-        first = first + fresh(*patches[0], under)
-        rest = rest + fresh(*patches[2], share + over)
+        first = first + fresh(lowest, under)
+        rest = rest + fresh(highest, share + over)
         return ops.where(
             (below < above)[..., None], first <= below[..., None], rest >= above[..., None]
         )
@@ -193,23 +217,21 @@ class MixtureFlow(AutoregressiveFlow):
     def _tables(self):
         """What learned patches have below, in and above each bin, and levels within their bins.
 
-        The first, for each of the three, are pairs of lists over a token's values of `(bins,
-        patches)`: probability of the bins that lie wholly there, and of the bin itself. The second
-        are `(256,)`: what share of its bin lies below a level, is it, and lies above it.
+        The first three are `(values, bins, patches)`: probability of the bins that lie wholly
+        below, of the bin itself, and of those wholly above. The second are `(256,)`: what share of
+        its bin lies below a level, is it, and lies above it.
         """
         chance = ops.reshape(PACE * self.codebook, (-1, _BINS, self.patches))
         chance = ops.softmax(chance, axis=1)
         chance = chance * (1 - _ANY) + _ANY * _WIDTHS[:, None] / LEVELS
         above = ops.flip(ops.cumsum(ops.flip(chance, axis=1), axis=1), axis=1) - chance
-        below, above, itself = (
-            ops.unstack(x, axis=0) for x in (ops.cumsum(chance, axis=1) - chance, above, chance)
-        )
+        below = ops.cumsum(chance, axis=1) - chance
         share = ops.softmax(PACE * self.logits) * (1 - _ANY) + _ANY / LEVELS
         mass = ops.matmul(_MEMBERS, ops.matmul(ops.transpose(_MEMBERS), share[:, None]))[:, 0]
         share = share / mass
         under = ops.matmul(_UNDER, share[:, None])[:, 0]
         over = ops.matmul(_UNDER.T, share[:, None])[:, 0]
-        return ((below, itself), (None, itself), (above, itself)), (under, share, over)
+        return (below, chance, above), (under, share, over)
 
 
 # Which bin a level is in; how many levels a bin has; and which levels of a bin lie below others.

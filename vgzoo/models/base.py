@@ -1,5 +1,6 @@
 """What every model of the zoo shares: the loop that makes clips, the noise, the way into `fit`."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable
 from typing import ClassVar
@@ -109,6 +110,17 @@ class VideoModel(Forecasting, Filling, Editing, keras.Model):
         if jit_compile == "auto" and not _xla_pays():
             jit_compile = False
         super().compile(optimizer or self.default_optimizer(), jit_compile=jit_compile, **kwargs)
+
+    def make_train_function(self, force=False):
+        """Keras' own, with the optimizer's variables made before: not within the step.
+
+        TensorFlow traces a step twice that makes variables.
+        """
+        if not (self.run_eagerly or self.optimizer.built):
+            strategy = getattr(self, "distribute_strategy", None)
+            with strategy.scope() if strategy else contextlib.nullcontext():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
 
     def _compute_loss(self, *args, **kwargs):
         loss = super()._compute_loss(*args, **kwargs)

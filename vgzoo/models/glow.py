@@ -149,7 +149,7 @@ class Glow(Density, VideoModel):
         """Noise → pixels, the coarsest level first."""
         sizes = [math.prod(shape) for shape in self.leaving]
         places = [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)]
-        parts = ops.split(noise, places, axis=-1)
+        parts = ops.split(noise, places, axis=-1) if places else [noise]
         x = None
         levels = zip(parts, self.levels, self.priors, self.leaving, strict=True)
         for part, flow, prior, shape in reversed(list(levels)):

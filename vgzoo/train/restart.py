@@ -103,8 +103,9 @@ def _gather(model: VideoModel, recipe: dict, step: int, spread: Spread) -> None:
     for variable in optimizer.variables:
         kind = variable.path.rpartition("_")[2]
         if kind in betas:
-            # Adam's correction will be that of `step` steps, so theirs is made here.
-            variable.assign(gathered[_tail(variable)] / (1 - betas[kind] ** count))
+            # Adam will correct them for `step` steps; they come of fewer.
+            share = (1 - betas[kind] ** step) / (1 - betas[kind] ** count)
+            variable.assign(gathered[_tail(variable)] * share)
     for variable, average in zip(model.trainable_variables, averages, strict=True):
         average.assign(variable)
     optimizer.iterations.assign(ops.cast(step, optimizer.iterations.dtype))
