@@ -154,7 +154,7 @@ def test_corrupt_videos_in_the_folder_are_left_out(recipe, tmp_path):
         video.write(videos / f"{i}.gif", clip, scale=1)
     (videos / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
     (videos / "cut.gif").write_bytes((videos / "0.gif").read_bytes()[:300])
-    recipe.write_text(json.dumps(RECIPE | {"dataset": str(videos)}))
+    recipe.write_text(json.dumps(PLAIN | {"dataset": str(videos)}))
     with pytest.warns(UserWarning, match="noise.mp4"):
         done = train(recipe, out=tmp_path / "run", steps=4, verbose=0)
     assert done["step"] == 4
