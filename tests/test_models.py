@@ -222,6 +222,15 @@ def test_compile_and_fit_without_arguments_train_every_part(arch):
     assert all(np.isfinite(v).all() for v in after.values())
 
 
+def test_a_step_is_traced_once(monkeypatch):
+    model, traces = build("convlstm"), []
+    real = model.compute_loss
+    monkeypatch.setattr(model, "compute_loss", lambda *a, **k: traces.append(1) or real(*a, **k))
+    model.compile()
+    fit(model, "convlstm")
+    assert len(traces) == 1
+
+
 @every_architecture
 def test_fit_takes_float_clips_and_tf_data_too(arch):
     batch = training_batch(arch, TINY[arch])
