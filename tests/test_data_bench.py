@@ -39,10 +39,11 @@ def test_figures_of_a_report_fit_each_other(folder, recipe):
     np.testing.assert_allclose(report["times_enough"], report["frames_per_s"] / taken)
 
 
-def test_longer_clips_come_more_slowly(folder):
+def test_longer_clips_come_more_slowly(folder, recipe):
     """The rate is that of rendered clips: it falls as they grow."""
     short, long = (
-        bench_data("mnist-stochastic", frames=f, seconds=0.3)["clips_per_s"] for f in (4, 160)
+        bench_data("mnist-stochastic", model=recipe, frames=f, seconds=0.3)["clips_per_s"]
+        for f in (4, 160)
     )
     assert long < short / 4
 
@@ -71,9 +72,9 @@ def test_the_command_measures_videos_too(folder, capsys):
     {"name": "nothing"}, {"model": "nothing"}, {"model": "digit-reader"}, {"seconds": 0},
     {"frames": 0}, {"batch_size": 0},
 ])  # fmt: skip
-def test_mistakes_get_one_line(folder, bad):
+def test_mistakes_get_one_line(folder, recipe, bad):
     with pytest.raises(VgzooError) as caught:
-        bench_data(**{"name": "mnist-stochastic", "seconds": 0.01, **bad})
+        bench_data(**{"name": "mnist-stochastic", "model": recipe, "seconds": 0.01, **bad})
     assert "\n" not in str(caught.value)
 
 
