@@ -59,8 +59,10 @@ def test_a_layer_goes_on_from_what_it_remembers():
     mask, times = np.tril(np.ones((6, 6), bool)), np.arange(6, dtype="float32")
     whole, _ = layer(x, mask, times)
     _, past = layer(x[:, :4], mask[:4, :4], times[:4])
-    rest, _ = layer(x[:, 4:], mask[4:], times[4:], past)
-    np.testing.assert_allclose(rest, whole[:, 4:], atol=2e-5)
+    apart = [[part[:, :, :3] for part in past], [part[:, :, 3:] for part in past]]
+    for parts in ([past], apart):
+        rest, _ = layer(x[:, 4:], mask[4:], times[4:], parts)
+        np.testing.assert_allclose(rest, whole[:, 4:], atol=2e-5)
 
 
 @pytest.mark.parametrize("window", [2, 3])
@@ -197,6 +199,19 @@ def test_what_moved_becomes_gaussian_at_the_cost_of_knowing_it():
         wanted = wanted + np.log(128 * total[..., 0])
         chance = (1 - anew) * joint / total + anew * start
     np.testing.assert_allclose(density, wanted.sum(axis=(1, 2)), atol=0.02)
+
+
+def test_tokens_are_found_as_well_sixteen_at_a_time():
+    """As many as levels are tried at once."""
+    flow = MixtureFlow(ways=3, patches=2, columns=16, width=8, heads=2, depth=1, window=1)
+    flow.build((None, 1, 16, 2))
+    to_tokens = flow._to_tokens()
+    told = RNG.normal(size=(2, 16, 2)), RNG.normal(size=(2, 16, 6))
+    told = [*told, RNG.integers(0, 256, (2, 16, 2, 3))]
+    told = [tf.constant(x.astype("float32")) for x in told]
+    whole = to_tokens(*told)
+    halves = [to_tokens(*(x[:, i : i + 8] for x in told)) for i in (0, 8)]
+    np.testing.assert_allclose(whole, tf.concat(halves, axis=1), atol=1e-5)
 
 
 def test_neighbours_move_alike():

@@ -68,6 +68,16 @@ def test_blocks_are_those_of_jpeg(size, quality):
     assert apart[0] < 1 and (apart < 0.5 * lost).all(), (apart, lost)
 
 
+def test_blocks_are_those_of_each_frame_alone():
+    """Of as many frames, too, as chroma has columns."""
+    clip = ops.convert_to_tensor(smooth(1, 16, 32, 32, 3))
+    quality = ops.convert_to_tensor([20.0])
+    alone = [damage.blocky(clip[:, i : i + 1], quality) for i in range(16)]
+    np.testing.assert_allclose(
+        damage.blocky(clip, quality), ops.concatenate(alone, axis=1), atol=1e-5
+    )
+
+
 def test_a_restorer_is_shown_each_damage_alone_and_several_together():
     """Noise adds edges to a smooth clip; blur and blocks, where they come alone, take some away."""
     clip = np.repeat(smooth(1, 1, 32, 32, 3), 256, axis=0)

@@ -1,5 +1,7 @@
 """Flows in which each token is changed by what those before it say."""
 
+import math
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -133,7 +135,7 @@ class AutoregressiveFlow(layers.Layer):
         rows, tokens = ops.shape(noise)[0], noise.shape[2]
         first = ops.cast(self.first, noise.dtype)
         last = ops.zeros((rows, max(self.offsets), first.shape[0])) + first
-        kept = (rows, self.window * tokens, self.heads, self.width // self.heads)
+        kept = self._memory(rows, self.window * tokens)
         past = [(ops.zeros(kept, self.compute_dtype),) * 2 for _ in self.layers_]
         return ops.zeros((), "int32"), last, past
 
@@ -156,8 +158,12 @@ class AutoregressiveFlow(layers.Layer):
         rows, kept, to_tokens = ops.shape(z)[0], self.window * tokens, self._to_tokens()
         done, last, past = state or self.begin(noise)
         within = ops.arange(block, dtype="int32")
+        # Keys and values are copied where some are added: the few of a group for each block, all of
+        # them only after the group.
+        group = block * _divisor(tokens // block)
+        fresh = [(ops.zeros(self._memory(rows, group), self.compute_dtype),) * 2] * len(past)
 
-        def next_block(at, found, last, past):
+        def next_block(at, begun, found, last, past, recent):
             def of_block(x):
                 size = (rows, block, *x.shape[2:])
                 return ops.slice(x, (0, at, *[0] * (len(size) - 2)), size)
@@ -167,45 +173,59 @@ class AutoregressiveFlow(layers.Layer):
             ways = None if shown is None else of_block(shown)
             index = done + at + within
             places = ops.take(self.place, index % tokens, axis=0)
-            memory = done + at - kept + ops.arange(kept, dtype="int32")
+            memory = done + begun - kept + ops.arange(kept + group, dtype="int32")
+            found_before = memory < done + at
             mask = self._sees(index, ops.concatenate([memory, index]), tokens)
+            mask = mask & ops.concatenate([found_before, within >= 0])
             times = self._times(index, tokens)
+            parts = list(zip(past, recent, strict=True))
 
             def again(round_, change, guess, news):
                 seen = self._seen(guess, ways)[:, : block - 1]
                 before = ops.concatenate([last, seen], axis=1)
                 before = self._told_of(before)
-                said, news = self._read(before, places, told, mask, times, past)
+                said, news = self._read(before, places, told, mask, times, parts)
                 better = to_tokens(ours, said, ways)
                 return round_ + 1, ops.max(ops.abs(better - guess)), better, news
 
-            size = (rows, block, self.heads, self.width // self.heads)
-            news = [(ops.zeros(size, self.compute_dtype),) * 2 for _ in self.layers_]
+            news = [(ops.zeros(self._memory(rows, block), self.compute_dtype),) * 2 for _ in past]
             _, _, made, news = ops.while_loop(
                 lambda round_, change, *_: ops.logical_and(round_ < block, change > _TOLERANCE),
                 again,
                 (0, ops.full((), np.inf, "float32"), ours, news),
                 maximum_iterations=block,
             )
-            past = [
-                tuple(
-                    ops.concatenate([old[:, block:], new], axis=1)
-                    for old, new in zip(*pair, strict=True)
-                )
-                for pair in zip(past, news, strict=True)
-            ]
+            recent = keras.tree.map_structure(
+                lambda old, new: ops.slice_update(old, (0, 0, at - begun, 0), new), recent, news
+            )
             found = ops.slice_update(found, (0, at, 0), made)
             last = ops.concatenate([last, self._seen(made, ways)], axis=1)[:, block:]
-            return at + block, found, last, past
+            return at + block, begun, found, last, past, recent
+
+        def next_group(at, found, last, past):
+            at, _, found, last, _, recent = ops.while_loop(
+                lambda now, begun, *_: now < begun + group,
+                next_block,
+                (at, at, found, last, past, fresh),
+                maximum_iterations=group // block,
+            )
+            past = keras.tree.map_structure(
+                lambda old, new: ops.concatenate([old[:, :, group:], new], axis=2), past, recent
+            )
+            return at, found, last, past
 
         count, found, last, past = ops.while_loop(
             lambda at, *_: at < frames * tokens,
-            next_block,
+            next_group,
             (0, ops.zeros_like(z), last, past),
-            maximum_iterations=frames * tokens // block,
+            maximum_iterations=frames * tokens // group,
         )
         found = self._turned(ops.reshape(found, (-1, frames, tokens, values)))
         return found, (done + count, last, past)
+
+    def _memory(self, rows, tokens: int) -> tuple:
+        """The shape of keys and of values of some tokens."""
+        return rows, self.heads, tokens, self.width // self.heads
 
     def _heard(self, about):
         """What is known of tokens in the order in which they come, `(B, T·N, width)`."""
@@ -253,14 +273,22 @@ class AutoregressiveFlow(layers.Layer):
         return earlier & (ages <= np.arange(frames)[:, None, None])
 
     def _read(self, before, places, told, mask, times, past=None):
-        """What tokens say of those after them, float32, and their keys and values."""
+        """What tokens say of those after them, float32, and their keys and values.
+
+        Of `past`, if there is any, each layer has keys and values in parts.
+        """
         x = self.embed(ops.cast(before, self.compute_dtype)) + ops.cast(places, self.compute_dtype)
         x = x if told is None else x + told
         news = []
         for i, layer in enumerate(self.layers_):
-            x, new = layer(x, mask, times, past and past[i])
+            x, new = layer(x, mask, times, past[i] if past else ())
             news.append(new)
         return ops.cast(self.affine(self.hidden(self.norm(x))), "float32"), news
+
+
+def _divisor(number: int) -> int:
+    """The largest divisor that is not above the square root."""
+    return max(d for d in range(1, math.isqrt(number) + 1) if number % d == 0)
 
 
 def _mean_and_scale(said):

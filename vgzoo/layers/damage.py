@@ -115,7 +115,8 @@ def blocky(clip, quality):
     half = [matrix(len(m), len(m) // 2, "area") for m in whole]
     chroma = along(chroma, *half)
     rest = np.resize(np.array([0.25, 0.5], "float32"), (chroma.shape[3], 1))  # libjpeg's rounding
-    chroma = _quantised(ops.floor(ops.add(chroma, rest)), _TABLES[1], scale)
+    # Not `ops.add`: as many frames it would take for what the numbers are of.
+    chroma = _quantised(ops.floor(chroma + ops.convert_to_tensor(rest)), _TABLES[1], scale)
     double = [matrix(len(m), 2 * len(m), "linear") for m in half]
     x = ops.concatenate([_quantised(luma, _TABLES[0], scale), along(chroma, *double)], axis=-1)
     x = along(x, *(np.eye(n, len(m), dtype="float32") for n, m in zip(sides, whole, strict=True)))

@@ -131,7 +131,8 @@ class MixtureFlow(AutoregressiveFlow):
                 level = ops.zeros_like(value)
                 # The highest level that does not begin above the value: its sixteen, then itself.
                 for step in (16, 1):
-                    tried = ops.add(level[..., None], step * np.arange(16, dtype="float32"))
+                    # Not `ops.add`: where tokens are 16 it would take these for a bias of theirs.
+                    tried = level[..., None] + ops.arange(0, 16 * step, step, dtype="float32")
                     begun = self._begun(tried, ways, (moved, new), tables, below, above)
                     level = level + step * (ops.sum(ops.cast(begun, "float32"), axis=-1) - 1)
                 parts, after = self._parts(level, ways, ((moved, new), *mixture), tables)

@@ -54,8 +54,8 @@ class TransformerLayer(layers.Layer):
         if self.modulation:
             self.modulation.build((None, self.style))
 
-    def call(self, x, mask, places, past=None, style=None):
-        """Tokens `(B, L, width)` → the same, and their keys and values `(B, L, heads, ·)`.
+    def call(self, x, mask, places, past=(), style=None):
+        """Tokens `(B, L, width)` → the same, and their keys and values `(B, heads, L, ·)`.
 
         Args:
             x: the tokens.
@@ -64,7 +64,8 @@ class TransformerLayer(layers.Layer):
                 the W - 1 frames before and of its own, at a cost that grows with T alone.
             places: float32 `(L,)` or `(L, axes)`, times or places in time and space; None where all
                 are one.
-            past: keys and values of the M tokens before.
+            past: keys and values of the M tokens before, in as many parts as they come in: to put
+                them together would mean to copy them.
             style: `(B, style)`, where the layer has one.
         """
         tune = [lambda h: h, lambda h: h] * 2
@@ -78,32 +79,24 @@ class TransformerLayer(layers.Layer):
         q, k = self.query(q), self.key(k)
         if places is not None:
             q, k = turned(q, places), turned(k, places)
-        keys, values = k, v
-        if past is not None:
-            keys = ops.concatenate([ops.cast(past[0], k.dtype), k], axis=1)
-            values = ops.concatenate([ops.cast(past[1], v.dtype), v], axis=1)
         q = q * (self.width // self.heads) ** -0.5
+        q, *own = (ops.swapaxes(part, 1, 2) for part in (q, k, v))
         if mask is not None and len(mask.shape) == 3:
-            frames, tokens, wide = mask.shape
-            q = ops.reshape(q, (-1, tokens, *q.shape[2:]))
-            keys, values = (_windows(x, frames, wide // tokens) for x in (keys, values))
-            mask = mask[:, None]  # all heads alike
-        score = ops.einsum("blhd,bmhd->bhlm", q, keys)
-        if mask is not None:
-            whole = ops.reshape(score, (-1, *mask.shape[:-3], *score.shape[1:]))
-            score = ops.reshape(ops.where(mask, whole, _LOWEST), (-1, *score.shape[1:]))
-        seen = ops.einsum("bhlm,bmhd->blhd", ops.softmax(score, axis=-1), values)
-        x = x + tune[1](self.out(ops.reshape(seen, (-1, x.shape[1], self.width))))
+            seen = _attend_within(q, *own, mask)
+        else:
+            seen = _attend(q, [*past, own], mask)
+        seen = ops.reshape(ops.swapaxes(seen, 1, 2), (-1, x.shape[1], self.width))
+        x = x + tune[1](self.out(seen))
         h = self.wide(tune[2](self.between(x)))
         if self.gated:
             gate, h = ops.split(h, 2, axis=-1)
             h = ops.silu(gate) * h
         else:
             h = ops.square(ops.relu(h))
-        return x + tune[3](self.narrow(h)), (k, v)
+        return x + tune[3](self.narrow(h)), tuple(own)
 
     def compute_output_spec(self, x, *args, **kwargs):
-        head = (*x.shape[:-1], self.heads, self.width // self.heads)
+        head = (x.shape[0], self.heads, x.shape[1], self.width // self.heads)
         kept = keras.KerasTensor(head, self.compute_dtype)
         return keras.KerasTensor(x.shape, self.compute_dtype), (kept, kept)
 
@@ -132,18 +125,41 @@ def turned(x, places):
     )
 
 
+def _attend(q, memory, mask):
+    """What queries `(…, L, d)` see of keys and values, which come in parts `(…, M, d)`."""
+    scores = [ops.matmul(q, ops.swapaxes(ops.cast(k, q.dtype), -1, -2)) for k, _ in memory]
+    score = ops.concatenate(scores, axis=-1)
+    if mask is not None:
+        score = ops.where(mask, score, _LOWEST)
+    weight = ops.softmax(score, axis=-1)
+    ends = np.cumsum([part.shape[-1] for part in scores])[:-1].tolist()
+    weights = ops.split(weight, ends, axis=-1) if ends else [weight]
+    return sum(
+        ops.matmul(part, ops.cast(values, q.dtype))
+        for part, (_, values) in zip(weights, memory, strict=True)
+    )
+
+
+def _attend_within(q, keys, values, mask):
+    """The same of T·N tokens in a row, each frame of which sees those of a window."""
+    frames, tokens, wide = mask.shape
+    q = ops.reshape(q, (-1, q.shape[1], frames, tokens, q.shape[3]))
+    seen = _attend(q, [[_windows(x, frames, wide // tokens) for x in (keys, values)]], mask)
+    return ops.reshape(seen, (-1, seen.shape[1], frames * tokens, seen.shape[4]))
+
+
 def _windows(x, frames: int, window: int):
-    """Tokens `(B, T·N, ·)` → those of each frame behind those before it: `(B·T, window·N, ·)`."""
-    _, length, *rest = x.shape
+    """Tokens `(B, heads, T·N, d)` → of each frame those of the window: `(B, heads, T, W·N, d)`."""
+    _, heads, length, size = x.shape
     tokens = length // frames
     shown = []
     for ago in reversed(range(window)):
         seen = x
         if ago:
-            seen = ops.split(x, [max(frames - ago, 0) * tokens], axis=1)[0]
-            seen = ops.pad(seen, ((0, 0), (min(ago, frames) * tokens, 0), (0, 0), (0, 0)))
-        shown.append(ops.reshape(seen, (-1, tokens, *rest)))
-    return ops.concatenate(shown, axis=1)
+            seen = ops.split(x, [max(frames - ago, 0) * tokens], axis=2)[0]
+            seen = ops.pad(seen, ((0, 0), (0, 0), (min(ago, frames) * tokens, 0), (0, 0)))
+        shown.append(ops.reshape(seen, (-1, heads, frames, tokens, size)))
+    return ops.concatenate(shown, axis=3)
 
 
 def _affine(scale, shift):
