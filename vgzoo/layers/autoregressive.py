@@ -174,9 +174,8 @@ class AutoregressiveFlow(layers.Layer):
             index = done + at + within
             places = ops.take(self.place, index % tokens, axis=0)
             memory = done + begun - kept + ops.arange(kept + group, dtype="int32")
-            found_before = memory < done + at
+            memory = ops.where(memory < done + at, memory, -1)  # none yet, as before all
             mask = self._sees(index, ops.concatenate([memory, index]), tokens)
-            mask = mask & ops.concatenate([found_before, within >= 0])
             times = self._times(index, tokens)
             parts = list(zip(past, recent, strict=True))
 
