@@ -6,7 +6,7 @@ import pytest
 from edit_helpers import PLAIN, clip_for, make, numpy
 
 from vgzoo import edit
-from vgzoo.edit import fusing
+from vgzoo.layers import fusing
 
 tf = pytest.importorskip("tensorflow")
 ROW = dict(

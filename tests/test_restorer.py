@@ -12,8 +12,8 @@ from scipy import ndimage
 from vgzoo import data, hub
 from vgzoo.errors import VgzooError
 from vgzoo.layers import damage
-from vgzoo.layers.aligning import Aligner, fetch, motions
-from vgzoo.layers.warp import warp
+from vgzoo.layers.aligning import Aligner, motions
+from vgzoo.layers.warp import fetch, warp
 from vgzoo.metrics import lossy
 from vgzoo.models._restoring import KIND, METHODS, in_tiles
 from vgzoo.models.restorer import Restorer

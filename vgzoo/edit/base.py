@@ -23,9 +23,9 @@ import numpy as np
 from keras import ops
 
 from vgzoo.edit.footage import WHOLE, Footage, When
-from vgzoo.edit.fusing import fused
 from vgzoo.edit.keyframes import Keyframes, checked, series
 from vgzoo.errors import VgzooError
+from vgzoo.layers.fusing import fused
 
 _OF_KERAS = ("name", "trainable", "dtype")
 

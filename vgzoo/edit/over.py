@@ -11,9 +11,9 @@ from keras import ops
 from vgzoo import video
 from vgzoo.edit.base import Formula
 from vgzoo.edit.footage import WHOLE, When
-from vgzoo.edit.fusing import unfused
 from vgzoo.edit.sampling import box_sums, flat, sample, size_of
 from vgzoo.errors import VgzooError
+from vgzoo.layers.fusing import unfused
 
 MODES = {
     "normal": lambda low, top: top,

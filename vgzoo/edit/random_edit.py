@@ -13,9 +13,9 @@ from vgzoo import random
 from vgzoo.edit._near import near
 from vgzoo.edit.base import Edit
 from vgzoo.edit.footage import WHOLE, When
-from vgzoo.edit.fusing import fused
 from vgzoo.edit.registry import build, find, parameters, register
 from vgzoo.errors import VgzooError
+from vgzoo.layers.fusing import fused
 
 _SALT = 0x0ED1  # apart from the draws of training steps with the same seed
 

@@ -11,8 +11,8 @@ from keras import ops
 
 from vgzoo.edit.base import Formula, opencv
 from vgzoo.edit.footage import WHOLE, When
-from vgzoo.edit.fusing import fused
 from vgzoo.errors import VgzooError
+from vgzoo.layers.fusing import fused
 
 BORDERS = ("edge", "black", "reflect", "wrap")
 

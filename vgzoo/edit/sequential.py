@@ -14,9 +14,9 @@ from keras import ops
 
 from vgzoo.edit.base import Edit
 from vgzoo.edit.footage import WHOLE, Footage, When
-from vgzoo.edit.fusing import fused
 from vgzoo.edit.registry import build, register
 from vgzoo.errors import VgzooError
+from vgzoo.layers.fusing import fused
 
 
 @register("sequential")

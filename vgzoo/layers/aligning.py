@@ -3,17 +3,23 @@
 From coarse to fine, after SPyNet (Ranjan and Black 2017, arXiv 1611.00850) and the intermediate
 flow of RIFE (Huang et al. 2022, arXiv 2011.06294): at each scale the neighbours are fetched along
 the motion found so far, and a small network says what is left of it. The frame itself may be
-unknown, in part or as a whole: then the neighbours alone say how what lies between them moves.
+unknown, in part or as a whole: then the neighbours alone say how what lies between them moves. What
+little is left then is found without learning, as Lucas and Kanade did
+(`vgzoo.layers.registering`).
 
 Only pixels are fetched, never features: so no gradient goes into what is looked up, which would be
 a slow scatter, and frames of any size are aligned alike.
 """
 
+import functools
+
 from keras import layers, ops
 
+from vgzoo.layers.fusing import fused
+from vgzoo.layers.registering import registered
 from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky
-from vgzoo.layers.warp import warp
+from vgzoo.layers.warp import fetch, warp
 
 
 class Aligner(layers.Layer):
@@ -48,20 +54,21 @@ class Aligner(layers.Layer):
 
         Args:
             frame: `(B, H, W, C)`, sides multiples of `2 ** len(widths)`; 0 where it is unknown.
-            neighbours: `(B, K, H, W, C)`.
+            neighbours: `(B, K, H, W, C)`. Their last channel and the frame's is 1 where a pixel is
+                known, and where it is 0 so are the others.
             offsets: `(B, K)`, how many frames later each one is, negative if earlier.
             style: `(B, ·)`.
         """
         _, count, height, width, channels = neighbours.shape
         flat = ops.reshape(neighbours, (-1, height, width, channels))
         offsets = ops.cast(offsets, frame.dtype)
-        motion = None
+        motion, fetched = None, functools.partial(fetch, count=count)
         scales = zip(self.enter, self.blocks, self.leave, strict=True)
         for i, (enter, blocks, leave) in enumerate(scales):
             scale = 2 ** (len(self.enter) - i)
             small = ops.average_pool(flat, scale, strides=scale)
             if i:
-                small = fetch(small, motion / scale, count)
+                small = fused(fetched, small, motion / scale)
             x = [ops.average_pool(frame, scale, strides=scale)]
             x += [self._beside(small, count)]
             x += [ops.zeros_like(x[0][..., :1]) + offsets[:, None, None] / 4]
@@ -72,8 +79,9 @@ class Aligner(layers.Layer):
                 x = block(x, style=style)
             rest = scale * self._rest(depth_to_space(leave(leaky(x)), 2), offsets, count)
             motion = rest + doubled(motion) if i else rest
-        fetched = fetch(flat, motion, count)
-        return self._beside(fetched, count), motion
+        motion = registered(frame, flat, motion, offsets)
+        found = fused(functools.partial(fetch, count=count, sharp=True), flat, motion)
+        return self._beside(found, count), motion
 
     @staticmethod
     def _rest(x, offsets, count: int):
@@ -88,15 +96,6 @@ class Aligner(layers.Layer):
         _, height, width, channels = x.shape
         x = ops.transpose(ops.reshape(x, (-1, count, height, width, channels)), (0, 2, 3, 1, 4))
         return ops.reshape(x, (-1, height, width, count * channels))
-
-
-def fetch(flat, motion, count: int):
-    """Frames `(B·K, H, W, C)` along motion `(B, H, W, K·2)`: of their shape."""
-    _, height, width, _ = flat.shape
-    motion = ops.reshape(motion, (-1, height, width, count, 2))
-    motion = ops.reshape(ops.transpose(motion, (0, 3, 1, 2, 4)), (-1, height, width, 2))
-    found, _ = warp(ops.cast(flat, "float32"), ops.cast(motion, "float32"))
-    return ops.cast(found, flat.dtype)
 
 
 def doubled(x):

@@ -29,6 +29,7 @@ from vgzoo.optimizers import Muon
 _COARSER = 4  # the flow is learned from means of so many pixels each way
 _FLOW = 0.05  # what a pixel of misplaced motion counts
 _LEAST = 2.5e-5  # squared error, below which no clip counts more
+_SHARES = 3, 1, 1, 2, 1, 2  # how often each of `damage.KINDS` is trained on
 _MISSING = 0.1  # share of the clips whose neighbours before, behind or farther off are missing
 
 
@@ -207,7 +208,8 @@ class Restorer(Restoring, VideoModel):
         rows, middle = ops.shape(clip)[0], self.frames // 2
         step = self.next_noise_step()
         drawn = random.uniform((rows, 3), seed=self.seed, step=step)
-        kind = ops.cast(ops.floor(drawn[:, 0] * len(damage.KINDS)), "int32")
+        ends = (np.cumsum(_SHARES) / sum(_SHARES)).astype("float32")[:-1]
+        kind = ops.sum(ops.cast(ops.greater_equal(drawn[:, :1], ends), "int32"), axis=1)
         between = ops.cast(kind == KIND["interpolate"], "float32")[:, None]
         # Frames between others are learned at two speeds: what is seldom seen moves far.
         stride = 1 + ops.cast(drawn[:, 1:2] < 0.5, "float32")

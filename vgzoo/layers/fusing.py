@@ -1,8 +1,9 @@
-"""Edits compiled by XLA, where that pays: under TensorFlow, on a CPU.
+"""Functions of pixels compiled by XLA, where that pays: under TensorFlow, on a CPU.
 
 There each operation is a pass over the clip, and XLA makes one of all: edits become two to fifteen
-times as fast. Not those that convolve, multiply matrices or sort, which it makes slower. JAX
-compiles whole functions by itself, and a GPU has memory fast enough.
+times as fast, and what is looked up along a motion five times. Not those that convolve, multiply
+matrices or sort, which it makes slower. JAX compiles whole functions by itself, and a GPU has
+memory fast enough.
 """
 
 from __future__ import annotations
