@@ -8,11 +8,13 @@ from every import build, fine_tune, kept
 from films import write_films
 from keras import ops
 from scipy import ndimage
+from scipy.interpolate import CubicHermiteSpline
 
 from vgzoo import data, hub
 from vgzoo.errors import VgzooError
 from vgzoo.layers import damage
 from vgzoo.layers.aligning import Aligner, motions
+from vgzoo.layers.registering import registered
 from vgzoo.layers.warp import fetch, warp
 from vgzoo.metrics import lossy
 from vgzoo.models._restoring import KIND, METHODS, in_tiles
@@ -142,18 +144,60 @@ def test_motion_to_every_frame_is_that_of_the_camera():
 
 
 def test_neighbours_are_fetched_to_where_the_frame_has_them():
-    """An aligner that is told nothing leaves all where it was; motion moves pixels by so much."""
+    """An aligner that has learned nothing leaves what fits where it is."""
     layer = Aligner(2, (4, 4, 4), (1, 1, 1))
-    frame, near = smooth(1, 1, 16, 16, 4)[:, 0], smooth(1, 2, 16, 16, 4)
+    frame = with_known(smooth(1, 1, 16, 16, 3))[:, 0]
+    near = np.stack([frame, frame], axis=1)
     offsets, style = np.array([[-1, 1]], "float32"), np.zeros((1, 3), "float32")
     fetched, motion = layer(frame, near, offsets, style)
-    assert fetched.shape == (1, 16, 16, 8) and motion.shape == (1, 16, 16, 4)
-    np.testing.assert_allclose(fetched[..., :4], near[:, 0], atol=1e-6)
-    np.testing.assert_allclose(fetched[..., 4:], near[:, 1], atol=1e-6)
+    assert fetched.shape == (1, 16, 16, 8)
+    np.testing.assert_allclose(motion, np.zeros((1, 16, 16, 4)), atol=1e-6)
+    np.testing.assert_allclose(fetched[..., :4], near[:, 0], atol=1e-5)
+    np.testing.assert_allclose(fetched[..., 4:], near[:, 1], atol=1e-5)
     moved = np.zeros((1, 16, 16, 4), "float32") + [2, 1, 0, -3]
-    found = fetch(near[0], moved.astype("float32"), 2)
-    np.testing.assert_allclose(found[0, 4:10, 4:10], near[0, 0, 5:11, 6:12], atol=1e-6)
-    np.testing.assert_allclose(found[1, 4:10, 4:10], near[0, 1, 1:7, 4:10], atol=1e-6)
+    near = with_known(smooth(1, 2, 16, 16, 3))
+    for sharp in (False, True):
+        found = fetch(near[0], moved.astype("float32"), 2, sharp=sharp)
+        np.testing.assert_allclose(found[0, 4:10, 4:10], near[0, 0, 5:11, 6:12], atol=1e-5)
+        np.testing.assert_allclose(found[1, 4:10, 4:10], near[0, 1, 1:7, 4:10], atol=1e-5)
+
+
+def with_known(clip: np.ndarray) -> np.ndarray:
+    """All of it."""
+    return np.concatenate([2 * clip - 1, np.ones_like(clip[..., :1])], axis=-1)
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+def test_the_last_of_a_motion_is_found_without_learning(unknown):
+    """Beside a frame that moved by less than two pixels, or between two that did."""
+    clip, moves = with_known(smooth(1, 1, 48, 56, 3))[0, 0], ((0.8, -0.5), (-0.8, 0.5))
+    near = np.stack([ndimage.shift(clip, (y, x, 0), order=3, mode="nearest") for x, y in moves])
+    near[..., 3] = 1
+    frame = clip[None] * (not unknown)
+    offsets = np.array([[-1, 1]], "float32")
+    still = np.zeros((1, 48, 56, 4), "float32")
+    motion = ops.convert_to_numpy(registered(frame, near, still, offsets))
+    truth = np.ravel(moves)
+    inner = np.s_[:, 8:-8, 8:-8]
+    assert np.abs(motion - truth)[inner].mean() < 0.25 * np.abs(truth).mean()
+    sharp, blunt = (
+        np.abs(ops.convert_to_numpy(fetch(near, motion, 2, sharp=sharp)) - clip)[inner].mean()
+        for sharp in (True, False)
+    )
+    before = np.abs(near - clip)[inner].mean()
+    assert sharp < blunt < 0.25 * before
+
+
+def test_a_sharp_lookup_is_that_of_a_spline_between_pixels():
+    """Beside Catmull and Rom's, in SciPy as Hermite's with the slopes of neighbours."""
+    line = RNG.uniform(size=12).astype("float32")
+    slopes = (line[2:] - line[:-2]) / 2
+    wanted = CubicHermiteSpline(np.arange(1, 11), line[1:-1], slopes)
+    flow = np.zeros((1, 3, 12, 2), "float32")
+    flow[..., 0] = 0.37
+    frames = np.broadcast_to(line[None, None, :, None], (1, 3, 12, 1)).astype("float32")
+    found = ops.convert_to_numpy(warp(frames, flow, "cubic")[0])[0, 1, 1:10, 0]
+    np.testing.assert_allclose(found, wanted(np.arange(1, 10) + 0.37), atol=1e-5)
 
 
 def test_the_motion_is_learned_where_the_flow_is_known():
