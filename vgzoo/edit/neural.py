@@ -23,6 +23,7 @@ from vgzoo.edit.footage import WHOLE, Footage, When
 from vgzoo.edit.registry import register
 from vgzoo.edit.sequential import Sequential
 from vgzoo.errors import VgzooError
+from vgzoo.layers.carrying import REACH
 
 MODEL = "restorer-imagenette"
 _TILE = 256
@@ -95,6 +96,7 @@ class Colorize(Neural):
     """
 
     method = "colorize"
+    context = 4
     channels = (3,)
 
 
@@ -174,6 +176,7 @@ class Inpaint(Neural):
     """
 
     method = "inpaint"
+    context = REACH + 3
 
     def __init__(
         self, mask: str | Path, model: str = MODEL, tile: int = _TILE, **kwargs: Any

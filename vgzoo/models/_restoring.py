@@ -1,7 +1,9 @@
 """How a model that restores frame by frame goes through clips of any size and length.
 
 Each frame comes with its neighbours, those beyond the clip's ends as not known; large frames go in
-tiles that overlap, and where they do the result passes from one to the other.
+tiles that overlap, and where they do the result passes from one to the other. Holes are filled with
+what other frames show of them first (`vgzoo.models._completing`), and colours are made the mean of
+what they are along the motion, so that they flicker less.
 """
 
 from collections.abc import Iterator
@@ -11,6 +13,9 @@ from keras import ops
 
 from vgzoo.errors import VgzooError
 from vgzoo.layers import damage
+from vgzoo.layers.carrying import one_farther
+from vgzoo.layers.warp import fetch
+from vgzoo.models._completing import carried_over, carried_tensors
 from vgzoo.models._filling import checked_mask
 from vgzoo.models._forecasting import progress_bar
 from vgzoo.video import as_uint8, with_channels
@@ -21,6 +26,7 @@ KIND = {name: i for i, name in enumerate(damage.KINDS)}
 METHODS = ("restore", "superresolve", "inpaint", "colorize", "interpolate")
 FACTORS = (2, 4)
 TILE, OVERLAP = 256, 32  # pixels
+_ALIKE = 0.05  # difference of grey, of 1, up to which two pixels are taken for the same thing
 _CELL = 8
 
 
@@ -109,8 +115,9 @@ class Restoring:
         """
         if method == "interpolate":
             for _ in range(factor.bit_length() - 1):
-                nothing = ops.zeros_like(clip[:, 1:])
-                new = self._whole(clip, nothing, "interpolate", (-1, 0, 1, 2), BETWEEN)
+                seen = ops.concatenate([clip, ops.ones_like(clip[..., :1])], axis=-1)
+                nothing = ops.zeros_like(seen[:, 1:])
+                new = self._whole(seen, nothing, "interpolate", (-1, 0, 1, 2), BETWEEN)
                 pairs = ops.stack([clip[:, :-1], new], axis=2)
                 pairs = ops.reshape(pairs, (-1, 2 * new.shape[1], *clip.shape[2:]))
                 clip = ops.concatenate([pairs, clip[:, -1:]], axis=1)
@@ -119,31 +126,36 @@ class Restoring:
             down, across = (damage.cubic(n, factor) for n in clip.shape[2:4])
             clip, method = damage.along(clip, down, across), f"superresolve{factor}"
         clip = damage.grey(clip) if method == "colorize" else ops.clip(clip, 0.0, 1.0)
-        return self._whole(clip, clip, method, NEAR, NEAR, mask)
-
-    def _whole(self, clip, frames, kind: str, places, offsets, mask=None):
-        """Frames `(B, T, H, W, 3)`, each made of itself and those at `places` from it in a clip."""
         known = ops.ones_like(clip[..., :1])
-        if mask is not None:
-            known = ops.subtract(known, mask[None, ..., None].astype("float32"))
-        seen = ops.concatenate([clip, known], axis=-1)
-        there = ops.zeros_like(frames[..., :1]) if kind == "interpolate" else known
+        if mask is None:
+            seen = ops.concatenate([clip, known], axis=-1)
+            made = self._whole(seen, seen, method, NEAR, NEAR)
+            if method == "colorize":
+                seen = ops.concatenate([made, known], axis=-1)
+                made = ops.clip(self._all(self._steadied, seen, seen, NEAR), 0.0, 1.0)
+            return made
+        hole = mask[None, ..., None]
+        seen = ops.concatenate([clip, ops.subtract(known, hole.astype("float32"))], axis=-1)
+        seen = carried_tensors(seen, self._all(self._moved, seen, seen, NEAR))
+        return ops.where(hole, self._whole(seen, seen, method, NEAR, NEAR), clip)
+
+    def _whole(self, seen, frames, kind: str, places, offsets):
+        """Frames `(B, T, H, W, 4)`, each made of itself and of those at `places` from it in what
+        is seen, `(B, T', H, W, 4)`: colours in [0, 1]."""
+        made = self._all(self._restorer(kind, offsets), seen, frames, places)
+        return ops.clip(made, 0.0, 1.0)
+
+    def _all(self, run, seen, frames, places):
+        """`run` over all frames and those at `places` from them: `(B, T, H, W, ·)`."""
         beyond = max(np.abs(places))
         seen = ops.pad(seen, ((0, 0), (beyond, beyond), (0, 0), (0, 0), (0, 0)))
-        count = frames.shape[1]
+        count, (height, width) = frames.shape[1], frames.shape[2:4]
         near = [seen[:, beyond + place : beyond + place + count] for place in places]
-        near, frames = ops.stack(near, axis=2), ops.concatenate([frames, there], axis=-1)
-        height, width = frames.shape[2:4]
-        near, frames = (_filled(x, x.shape[-3:-1]) for x in (near, frames))
+        near, frames = (_filled(x, (height, width)) for x in (ops.stack(near, axis=2), frames))
         size = frames.shape[2:]
-        frames = ops.reshape(frames, (-1, *size))
-        near = ops.reshape(near, (-1, len(places), *size))
-        made = self._restorer(kind, offsets)(frames, near)
-        made = ops.reshape(made, (-1, count, *size[:2], 3))
-        made = ops.clip(made[:, :, :height, :width], 0.0, 1.0)
-        if mask is None:
-            return made
-        return ops.where(mask[None, ..., None], made, clip)
+        made = run(ops.reshape(frames, (-1, *size)), ops.reshape(near, (-1, len(places), *size)))
+        made = ops.reshape(made, (-1, count, *made.shape[1:]))
+        return made[:, :, :height, :width]
 
     def interpolate(self, clips, factor: int = 2, **options) -> np.ndarray:
         """Put new frames between those of clips; `options` and errors as for `edit`.
@@ -183,12 +195,24 @@ class Restoring:
         if gap is not None:
             known = 1 - gap[..., None].astype("float32")
         seen = np.concatenate([values, known], axis=-1)
-        made = [None] * len(clip)
+        if gap is not None:
+            seen = self._carried(seen, gap, tile, size)
         wanted = [t for t in range(len(clip)) if gap is None or gap[t].any()]
         frames = ((seen[t], _near(seen, t, NEAR)) for t in wanted)
-        for t, frame in zip(wanted, self._run(kind, frames, NEAR, tile, size), strict=True):
-            made[t] = frame
-        return np.stack([clip[t] if frame is None else frame for t, frame in enumerate(made)])
+        made = self._floats(kind, self._restorer(kind, NEAR), frames, tile, size)
+        if method == "colorize":
+            seen = np.concatenate([np.stack(list(made)).clip(0, 1), known], axis=-1)
+            frames = ((seen[t], _near(seen, t, NEAR)) for t in wanted)
+            made = self._floats("steadied", self._steadied, frames, tile, size)
+        made = dict(zip(wanted, map(_rounded, made), strict=True))
+        return np.stack([made.get(t, frame) for t, frame in enumerate(clip)])
+
+    def _carried(self, seen: np.ndarray, gap: np.ndarray, tile: int, size: int) -> np.ndarray:
+        """A clip whose holes have what other frames show of them."""
+        frames = ((seen[t], _near(seen, t, NEAR)) for t in range(len(seen)) if gap[t].any())
+        motions = self._floats("motion", self._moved, frames, tile, size)
+        one = self._coder("one farther", one_farther, small_steps=True)
+        return carried_over(seen, gap, motions, one)
 
     def _doubled(self, clip, tile: int, size: int) -> np.ndarray:
         """A clip with a new frame between each two."""
@@ -198,34 +222,66 @@ class Restoring:
         frames = ((nothing, _near(seen, t, (-1, 0, 1, 2))) for t in range(len(clip) - 1))
         made = np.empty((2 * len(clip) - 1, *clip.shape[1:]), "uint8")
         made[::2] = clip
-        for t, frame in enumerate(self._run("interpolate", frames, BETWEEN, tile, size)):
-            made[2 * t + 1] = frame
+        run = self._restorer("interpolate", BETWEEN)
+        for t, frame in enumerate(self._floats("interpolate", run, frames, tile, size)):
+            made[2 * t + 1] = _rounded(frame)
         return made
 
     def _enlarged(self, values, factor: int) -> np.ndarray:
         down, across = (damage.cubic(n, factor) for n in values.shape[1:3])
         return ops.convert_to_numpy(damage.along(values[None], down, across))[0].clip(0, 1)
 
-    def _run(self, kind: str, frames, offsets, tile: int, size: int) -> Iterator[np.ndarray]:
-        """Frames `(H, W, 4)` with their neighbours `(4, H, W, 4)` → uint8 `(H, W, 3)`, in order."""
-        run = self._coder(f"restored {kind}", self._restorer(kind, offsets))
+    def _floats(self, name: str, run, frames, tile: int, size: int) -> Iterator[np.ndarray]:
+        """What `run` makes of frames `(H, W, 4)` with their neighbours `(4, H, W, 4)`, in order: it
+        is compiled, and large frames go in tiles."""
+        run = self._coder(f"restored {name}", run)
         whole = 0
         for batch in _batches(frames, size):
             count, whole = len(batch), whole or len(batch)
             # The last batch is filled up, so that one compiled function serves all.
             batch = batch + batch[-1:] * (whole - count)
             frame, near = (np.stack(x) for x in zip(*batch, strict=True))
-            made = in_tiles(lambda *x: ops.convert_to_numpy(run(*x)), frame, near, tile)[:count]
-            yield from np.floor(255 * made.clip(0, 1) + np.float32(0.5001)).astype("uint8")
+            yield from in_tiles(lambda *x: ops.convert_to_numpy(run(*x)), frame, near, tile)[:count]
 
     def _restorer(self, kind: str, offsets):
         def run(frame, near):
-            rows = ops.shape(frame)[0]
-            times = ops.add(ops.zeros((rows, 1)), np.array(offsets, "float32"))
-            made, _ = self.restored(frame, near, times, ops.full((rows,), KIND[kind], "int32"))
+            made, _ = self.restored(frame, near, *_told(frame, kind, offsets))
             return made if kind == "colorize" else _as_grey(made, frame, near)
 
         return run
+
+    def _moved(self, frame, near):
+        """How neighbours moved, in a clip with holes, the one before and the one behind."""
+        motion = self.motion(frame, near, *_told(frame, "inpaint", NEAR))
+        return ops.split(motion, [2, 6], axis=-1)[1]
+
+    def _steadied(self, frame, near):
+        """A coloured frame with the mean of its colours and of those that lie there in others."""
+        _, count, height, width, _ = near.shape
+        colour, known = ops.split(frame, [3], axis=-1)
+        colours, there = ops.split(near, [3], axis=-1)
+        luma, lumas = damage.grey(colour), damage.grey(colours)
+        greys = (ops.concatenate(pair, axis=-1) for pair in ((luma, known), (lumas, there)))
+        motion = self.motion(*greys, *_told(frame, "colorize", NEAR))
+        found = fetch(ops.reshape(near, (-1, height, width, 4)), motion, count)
+        found, there = ops.split(ops.reshape(found, (-1, *near.shape[1:])), [3], axis=-1)
+        grey = damage.grey(found)
+        apart = ops.mean(ops.square(grey - luma[:, None]), axis=-1, keepdims=True)
+        share = there * ops.exp(-apart / (2 * _ALIKE**2))
+        total = colour - luma + ops.sum(share * (found - grey), axis=1)
+        return luma + total / (1 + ops.sum(share, axis=1))
+
+
+def _told(frame, kind: str, offsets):
+    """Offsets and the kind of task, for each of a batch of frames."""
+    rows = ops.shape(frame)[0]
+    times = ops.add(ops.zeros((rows, 1)), np.array(offsets, "float32"))
+    return times, ops.full((rows,), KIND[kind], "int32")
+
+
+def _rounded(frame: np.ndarray) -> np.ndarray:
+    """Colours in [0, 1] as uint8."""
+    return np.floor(255 * frame.clip(0, 1) + np.float32(0.5001)).astype("uint8")
 
 
 def _as_grey(made, *seen):

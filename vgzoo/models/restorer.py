@@ -22,6 +22,7 @@ from vgzoo.layers import damage
 from vgzoo.layers.aligning import Aligner, motions
 from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky, space_to_depth
+from vgzoo.models._completing import masked
 from vgzoo.models._restoring import BETWEEN, KIND, NEAR, Restoring
 from vgzoo.models.base import VideoModel, register
 from vgzoo.optimizers import Muon
@@ -174,10 +175,7 @@ class Restorer(Restoring, VideoModel):
             `(B, H, W, 3)`, about [0, 1], and the neighbours' motion `(B, H, W, 8)` in pixels, both
             float32.
         """
-        frame, near = (ops.cast(_masked(x), self.compute_dtype) for x in (frame, near))
-        style = self.task(ops.one_hot(kind, len(damage.KINDS), dtype=self.compute_dtype))
-        style = ops.silu(self.told(ops.silu(style)))
-        fetched, motion = self.aligner(frame, near, offsets, style)
+        frame, fetched, motion, style = self._aligned(frame, near, offsets, kind)
         seen = ops.concatenate([frame, fetched], axis=-1)
         out = ops.cast(self.unet(seen, style), "float32")
         added, logits = ops.split(out, [self.channels], axis=-1)
@@ -187,6 +185,16 @@ class Restorer(Restoring, VideoModel):
         share = ops.softmax(logits + ops.log(there[..., 0] + 1e-3), axis=-1)[..., None]
         made = added + ops.sum(share * colour / (there + 1e-3), axis=3)
         return self._kept((made + 1) / 2, frame, kind), motion
+
+    def motion(self, frame, near, offsets, kind):
+        """How neighbours moved: that of `restored`, alone."""
+        return self._aligned(frame, near, offsets, kind)[2]
+
+    def _aligned(self, frame, near, offsets, kind):
+        frame, near = (ops.cast(masked(x), self.compute_dtype) for x in (frame, near))
+        style = self.task(ops.one_hot(kind, len(damage.KINDS), dtype=self.compute_dtype))
+        style = ops.silu(self.told(ops.silu(style)))
+        return frame, *self.aligner(frame, near, offsets, style), style
 
     def _kept(self, made, frame, kind):
         """What was made, with what is certain put back: all around a hole, the grey of a frame."""
@@ -268,12 +276,6 @@ class Restorer(Restoring, VideoModel):
         counts = ops.cast(inside, "float32") * there[:, : len(NEAR), None, None]
         apart = ops.sqrt(ops.sum(ops.square(found - truth), axis=-1) + 1e-4)
         return _COARSER * ops.sum(counts * apart) / (ops.sum(counts) + 1.0)
-
-
-def _masked(x):
-    """Colour in [0, 1] and where it is known → colour in [-1, 1], 0 where it is not, and that."""
-    colour, known = ops.split(x, [3], axis=-1)
-    return ops.concatenate([known * (2 * colour - 1), known], axis=-1)
 
 
 def _conv(filters: int, name: str, start) -> layers.Conv2D:

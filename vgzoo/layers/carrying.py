@@ -1,0 +1,89 @@
+"""What a hole hides, where other frames show it: followed to them along the motion.
+
+In the spirit of flow-guided completion (Xu et al. 2019, "Deep flow-guided video inpainting", arXiv
+1905.02884): the motion in a hole is that around it, and leads from frame to frame until what is
+there is seen. On the way what surrounds the hole is registered anew with each frame, so that errors
+do not add up, and every pixel is looked up once, so that none blurs.
+"""
+
+from collections.abc import Callable, Sequence
+
+from keras import ops
+
+from vgzoo.layers.registering import registered
+from vgzoo.layers.warp import fetch, warp
+
+REACH = 8  # frames, before and after, that a hole is filled from
+
+
+def carried(frame, sides: Sequence[Sequence[tuple]], one: Callable | None = None):
+    """Frames whose holes are filled with what others show of them, all but a rim of one pixel.
+
+    The rim is left to what joins the two.
+
+    Args:
+        frame: `(N, H, W, C)`, of which the last channel is 1 where it is known; else all are 0.
+        sides: in which the others lie, for each the way there, the nearest first: pairs of the
+            motion from the frame before on the way, `(N, H, W, 2)` in pixels, and the frame.
+        one: `one_farther`, or the same compiled.
+
+    Returns:
+        As `frame`.
+    """
+    one = one or one_farther
+    known = frame[..., -1:]
+    total, weight = ops.zeros_like(frame), ops.zeros_like(known)
+    for way in sides:
+        motion, seen = ops.zeros_like(frame[..., :2]), ops.zeros_like(known)
+        for k, (lead, other) in enumerate(way, 1):
+            motion, shown, new = one(frame, other, lead, motion, seen)
+            total, weight = total + new * shown / k**2, weight + new / k**2
+            seen = ops.maximum(seen, new)
+    found = inner(known) * ops.cast(weight > 0, known.dtype)
+    filled = total / ops.where(weight > 0, weight, 1.0)
+    filled = ops.concatenate([filled[..., :-1], ops.ones_like(known)], axis=-1)
+    return frame + found * (filled - frame)
+
+
+def inner(known):
+    """1 in holes but for their rim, which is a pixel wide."""
+    return 1 - ops.max_pool(known, 3, strides=1, padding="same")
+
+
+def one_farther(frame, other, lead, motion, seen):
+    """One frame farther from a frame.
+
+    Args:
+        frame, other: it and the one that is reached, as for `carried`.
+        lead: motion to that from the one before on the way.
+        motion: from the frame to the one before.
+        seen: 1 where one before showed what is there, `(N, H, W, 1)`.
+
+    Returns:
+        The motion from the frame to the one reached; that one where the frame has it; and 1 where
+        it is known and none before was.
+    """
+    motion = motion + warp(lead, motion)[0]
+    motion = registered(frame, other, motion, ops.ones_like(motion[:, 0, 0, :1]))
+    motion = completed(motion, frame[..., -1:])
+    shown, inside = fetch(other, motion, 1, sharp=True), warp(other[..., :1], motion)[1]
+    there = ops.cast(inside[..., None], motion.dtype) * ops.cast(shown[..., -1:] > 0.999, "float32")
+    return motion, shown, there * (1 - seen)
+
+
+def completed(x, known):
+    """Values `(N, H, W, C)` with those that are not known made of the nearest that are.
+
+    By pull and push (Gortler et al. 1996, "The lumigraph"): means of what is known at half the
+    size, of which what is not known is made likewise, come back enlarged.
+    """
+    height, width = x.shape[1:3]
+    if min(height, width) < 2:
+        count = ops.sum(known, axis=(1, 2), keepdims=True)
+        mean = ops.sum(known * x, axis=(1, 2), keepdims=True) / (count + 1e-6)
+        return mean + known * (x - mean)
+    share = ops.average_pool(known, 2, strides=2, padding="same")
+    half = ops.average_pool(known * x, 2, strides=2, padding="same") / (share + 1e-6)
+    half = completed(half, ops.minimum(4 * share, 1.0))
+    around = ops.image.resize(half, (height, width), data_format="channels_last")
+    return around + known * (x - around)

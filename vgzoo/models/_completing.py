@@ -1,0 +1,122 @@
+"""How a model that restores fills holes with what other frames show of them.
+
+First it says how each frame that has a hole moved; then what the hole hides is looked for along
+that motion (`vgzoo.layers.carrying`); what no frame shows is left for the model to make.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from keras import ops
+
+from vgzoo.layers.carrying import REACH, carried, completed, inner
+from vgzoo.layers.fusing import unfused
+
+_RIM = 32  # pixels around a hole, at least, by which it is registered with other frames
+_STEP = 32  # windows are whole numbers of this, so that one compiled function serves many
+
+
+def masked(x):
+    """Colour in [0, 1] and where it is known → colour in [-1, 1], 0 where it is not, and that."""
+    colour, known = ops.split(x, [3], axis=-1)
+    return ops.concatenate([known * (2 * colour - 1), known], axis=-1)
+
+
+def carried_over(seen: np.ndarray, gap: np.ndarray, motions: Iterator, one) -> np.ndarray:
+    """A clip with its holes filled as far as other frames show what is there.
+
+    Args:
+        seen: float32 `(T, H, W, 4)`, colour in [0, 1] and 1 where it is known.
+        gap: bool `(T, H, W)`, where it is not.
+        motions: of each frame with a hole, in order: `(H, W, 4)` in pixels, to the frame before
+            and to the one behind.
+        one: `one_farther`, or the same compiled.
+
+    Returns:
+        As `seen`.
+    """
+    deep = [ops.convert_to_numpy(inner(frame[None, ..., 3:])).any() for frame in seen]
+    if not any(deep):
+        return seen
+    holes = [t for t in range(len(seen)) if gap[t].any()]
+    nowhere, leads = np.zeros((*seen.shape[1:3], 4), "float32"), {}
+    for t, motion in zip(holes, motions, strict=True):
+        both = completed(motion[None], seen[t, None, ..., 3:])
+        leads[t] = ops.convert_to_numpy(both)[0]
+    made, wanted = seen.copy(), [t for t in holes if deep[t]]
+    windows = _windows(gap, wanted)
+    for t in wanted:
+        part = windows[t]
+
+        def shown(u: int, part=part):
+            return ops.convert_to_numpy(masked(seen[u][part][None]))
+
+        sides = []
+        for step, halves in ((1, np.s_[2:]), (-1, np.s_[:2])):
+            way = []
+            for u in range(t + step, t + step * (REACH + 1), step):
+                if not 0 <= u < len(seen):
+                    break
+                way.append((leads.get(u - step, nowhere)[part][None, ..., halves], shown(u)))
+                if not gap[u][part].any():
+                    break  # there is nothing behind it that it does not show
+            sides.append(way)
+        filled = ops.convert_to_numpy(carried(shown(t), sides, one))[0]
+        new = (filled[..., 3:] > 0) & (seen[t][part][..., 3:] == 0)
+        filled = np.concatenate([(filled[..., :3] + 1) / 2, filled[..., 3:]], axis=-1)
+        made[t][part] = np.where(new, filled, made[t][part])
+    return made
+
+
+def carried_tensors(seen, motion):
+    """The same of tensors, in one piece.
+
+    Args:
+        seen: `(B, T, H, W, 4)`, as for `carried_over`.
+        motion: `(B, T, H, W, 4)`, of all frames.
+    """
+    frames, size = seen.shape[1], seen.shape[2:]
+    known = ops.reshape(seen[..., 3:], (-1, *size[:2], 1))
+    flat = ops.reshape(masked(seen), (-1, *size))
+    motion = completed(ops.reshape(motion, (-1, *size)), known)
+
+    def later(x, by: int):
+        """That of frames so much later; none where there is none."""
+        x = ops.reshape(x, (-1, frames, *x.shape[1:]))
+        beyond = abs(by)
+        x = ops.pad(x, ((0, 0), (beyond, beyond), (0, 0), (0, 0), (0, 0)))
+        return ops.reshape(x[:, beyond + by : beyond + by + frames], (-1, *x.shape[2:]))
+
+    before, behind = ops.split(motion, 2, axis=-1)
+    sides = [
+        [
+            (later(lead, step * (k - 1)), later(flat, step * k))
+            for k in range(1, min(REACH, frames - 1) + 1)
+        ]
+        for step, lead in ((1, behind), (-1, before))
+    ]
+    with unfused():  # so many steps as there are would each be compiled
+        filled = carried(flat, sides)
+    colour, known = ops.split(filled, [3], axis=-1)
+    filled = ops.concatenate([(colour + 1) / 2, known], axis=-1)
+    return ops.reshape(filled, (-1, frames, *size))
+
+
+def _windows(gap: np.ndarray, wanted: list[int]) -> dict[int, tuple[slice, slice]]:
+    """Parts of frames, all of one size, with the hole of each and what surrounds it."""
+    boxes = {t: [_ends(gap[t].any(axis=1 - axis)) for axis in (0, 1)] for t in wanted}
+    parts: dict[int, list[slice]] = {t: [] for t in wanted}
+    for axis, whole in enumerate(gap.shape[1:]):
+        widest = max((last - first for first, last in (boxes[t][axis] for t in wanted)), default=0)
+        side = widest + 2 * max(_RIM, widest)
+        side = min(whole, -(-side // _STEP) * _STEP)
+        for t in wanted:
+            first, last = boxes[t][axis]
+            start = int(np.clip((first + last - side) // 2, 0, whole - side))
+            parts[t].append(slice(start, start + side))
+    return {t: tuple(part) for t, part in parts.items()}
+
+
+def _ends(inside: np.ndarray) -> tuple[int, int]:
+    where = np.flatnonzero(inside)
+    return int(where[0]), int(where[-1]) + 1
