@@ -6,17 +6,18 @@ there is seen. On the way what surrounds the hole is registered anew with each f
 do not add up, and every pixel is looked up once, so that none blurs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from keras import ops
 
+from vgzoo.layers.fusing import fused
 from vgzoo.layers.registering import registered
 from vgzoo.layers.warp import fetch, warp
 
 REACH = 8  # frames, before and after, that a hole is filled from
 
 
-def carried(frame, sides: Sequence[Sequence[tuple]], one: Callable | None = None):
+def carried(frame, sides: Sequence[Iterable[tuple]], enough: Callable | None = None):
     """Frames whose holes are filled with what others show of them, all but a rim of one pixel.
 
     The rim is left to what joins the two.
@@ -25,20 +26,23 @@ def carried(frame, sides: Sequence[Sequence[tuple]], one: Callable | None = None
         frame: `(N, H, W, C)`, of which the last channel is 1 where it is known; else all are 0.
         sides: in which the others lie, for each the way there, the nearest first: pairs of the
             motion from the frame before on the way, `(N, H, W, 2)` in pixels, and the frame.
-        one: `one_farther`, or the same compiled.
+        enough: whether what has been seen, `(N, H, W, 1)`, is all; never asked for if None.
 
     Returns:
         As `frame`.
     """
-    one = one or one_farther
     known = frame[..., -1:]
     total, weight = ops.zeros_like(frame), ops.zeros_like(known)
     for way in sides:
         motion, seen = ops.zeros_like(frame[..., :2]), ops.zeros_like(known)
         for k, (lead, other) in enumerate(way, 1):
-            motion, shown, new = one(frame, other, lead, motion, seen)
+            motion, shown, new = fused(
+                one_farther, frame, other, lead, motion, seen, key="one farther"
+            )
             total, weight = total + new * shown / k**2, weight + new / k**2
             seen = ops.maximum(seen, new)
+            if enough and enough(seen):
+                break
     found = inner(known) * ops.cast(weight > 0, known.dtype)
     filled = total / ops.where(weight > 0, weight, 1.0)
     filled = ops.concatenate([filled[..., :-1], ops.ones_like(known)], axis=-1)

@@ -60,10 +60,14 @@ def _compiled(run: Callable) -> Callable:
 
 
 @contextlib.contextmanager
-def unfused() -> Iterator[None]:
-    """Within it, `fused` runs functions operation by operation."""
+def unfused(size: int = 0) -> Iterator[None]:
+    """Within it, `fused` runs functions operation by operation.
+
+    Args:
+        size: numbers that go through at a time; of very many functions are compiled as ever.
+    """
     before = getattr(_thread, "unfused", False)
-    _thread.unfused = True
+    _thread.unfused = before or size < _LARGE
     try:
         yield
     finally:

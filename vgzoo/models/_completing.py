@@ -4,7 +4,7 @@ First it says how each frame that has a hole moved; then what the hole hides is 
 that motion (`vgzoo.layers.carrying`); what no frame shows is left for the model to make.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from keras import ops
@@ -22,50 +22,52 @@ def masked(x):
     return ops.concatenate([known * (2 * colour - 1), known], axis=-1)
 
 
-def carried_over(seen: np.ndarray, gap: np.ndarray, motions: Iterator, one) -> np.ndarray:
+def carried_over(seen: np.ndarray, motions: Callable[[list[int]], Iterator]) -> np.ndarray:
     """A clip with its holes filled as far as other frames show what is there.
 
     Args:
         seen: float32 `(T, H, W, 4)`, colour in [0, 1] and 1 where it is known.
-        gap: bool `(T, H, W)`, where it is not.
-        motions: of each frame with a hole, in order: `(H, W, 4)` in pixels, to the frame before
+        motions: numbers of frames → for each `(H, W, 4)` in pixels, its motion to the frame before
             and to the one behind.
-        one: `one_farther`, or the same compiled.
 
     Returns:
         As `seen`.
     """
-    deep = [ops.convert_to_numpy(inner(frame[None, ..., 3:])).any() for frame in seen]
-    if not any(deep):
-        return seen
-    holes = [t for t in range(len(seen)) if gap[t].any()]
-    nowhere, leads = np.zeros((*seen.shape[1:3], 4), "float32"), {}
-    for t, motion in zip(holes, motions, strict=True):
-        both = completed(motion[None], seen[t, None, ..., 3:])
-        leads[t] = ops.convert_to_numpy(both)[0]
-    made, wanted = seen.copy(), [t for t in holes if deep[t]]
-    windows = _windows(gap, wanted)
+    wanted = [t for t, x in enumerate(seen) if ops.convert_to_numpy(inner(x[None, ..., 3:])).any()]
+    near = sorted({u for t in wanted for u in _reached(t, 1, seen) + _reached(t, -1, seen) + [t]})
+    leads = {
+        u: ops.convert_to_numpy(completed(motion[None], seen[u, None, ..., 3:]))[0]
+        for u, motion in zip(near, motions(near), strict=True)
+    }
+    made, windows = seen.copy(), _windows(seen[..., 3] == 0, wanted)
     for t in wanted:
         part = windows[t]
-
-        def shown(u: int, part=part):
-            return ops.convert_to_numpy(masked(seen[u][part][None]))
-
-        sides = []
-        for step, halves in ((1, np.s_[2:]), (-1, np.s_[:2])):
-            way = []
-            for u in range(t + step, t + step * (REACH + 1), step):
-                if not 0 <= u < len(seen):
-                    break
-                way.append((leads.get(u - step, nowhere)[part][None, ..., halves], shown(u)))
-                if not gap[u][part].any():
-                    break  # there is nothing behind it that it does not show
-            sides.append(way)
-        filled = ops.convert_to_numpy(carried(shown(t), sides, one))[0]
-        new = (filled[..., 3:] > 0) & (seen[t][part][..., 3:] == 0)
+        hole = seen[t][part][..., 3:] == 0
+        filled = carried(
+            _shown(seen, t, part),
+            [_way(seen, leads, t, 1, part), _way(seen, leads, t, -1, part)],
+            lambda found, hole=hole: bool((ops.convert_to_numpy(found)[0] > 0)[hole].all()),
+        )
+        filled = ops.convert_to_numpy(filled)[0]
         filled = np.concatenate([(filled[..., :3] + 1) / 2, filled[..., 3:]], axis=-1)
-        made[t][part] = np.where(new, filled, made[t][part])
+        made[t][part] = np.where(hole & (filled[..., 3:] > 0), filled, made[t][part])
     return made
+
+
+def _reached(t: int, step: int, seen: np.ndarray) -> list[int]:
+    """Numbers of the frames on one side of one, the nearest first."""
+    return [u for u in range(t + step, t + step * (REACH + 1), step) if 0 <= u < len(seen)]
+
+
+def _way(seen: np.ndarray, leads: dict, t: int, step: int, part) -> Iterator[tuple]:
+    """One of the sides that `carried` looks at, in a part of the frames."""
+    half = np.s_[2:] if step > 0 else np.s_[:2]
+    for u in _reached(t, step, seen):
+        yield leads[u - step][part][None, ..., half], _shown(seen, u, part)
+
+
+def _shown(seen: np.ndarray, t: int, part) -> np.ndarray:
+    return ops.convert_to_numpy(masked(seen[t][part][None]))
 
 
 def carried_tensors(seen, motion):

@@ -13,7 +13,7 @@ from keras import ops
 
 from vgzoo.errors import VgzooError
 from vgzoo.layers import damage
-from vgzoo.layers.carrying import one_farther
+from vgzoo.layers.fusing import unfused
 from vgzoo.layers.warp import fetch
 from vgzoo.models._completing import carried_over, carried_tensors
 from vgzoo.models._filling import checked_mask
@@ -196,7 +196,7 @@ class Restoring:
             known = 1 - gap[..., None].astype("float32")
         seen = np.concatenate([values, known], axis=-1)
         if gap is not None:
-            seen = self._carried(seen, gap, tile, size)
+            seen = self._carried(seen, tile, size)
         wanted = [t for t in range(len(clip)) if gap is None or gap[t].any()]
         frames = ((seen[t], _near(seen, t, NEAR)) for t in wanted)
         made = self._floats(kind, self._restorer(kind, NEAR), frames, tile, size)
@@ -207,12 +207,14 @@ class Restoring:
         made = dict(zip(wanted, map(_rounded, made), strict=True))
         return np.stack([made.get(t, frame) for t, frame in enumerate(clip)])
 
-    def _carried(self, seen: np.ndarray, gap: np.ndarray, tile: int, size: int) -> np.ndarray:
+    def _carried(self, seen: np.ndarray, tile: int, size: int) -> np.ndarray:
         """A clip whose holes have what other frames show of them."""
-        frames = ((seen[t], _near(seen, t, NEAR)) for t in range(len(seen)) if gap[t].any())
-        motions = self._floats("motion", self._moved, frames, tile, size)
-        one = self._coder("one farther", one_farther, small_steps=True)
-        return carried_over(seen, gap, motions, one)
+
+        def motions(numbers: list[int]) -> Iterator[np.ndarray]:
+            frames = ((seen[t], _near(seen, t, NEAR)) for t in numbers)
+            return self._floats("motion", self._moved, frames, tile, size)
+
+        return carried_over(seen, motions)
 
     def _doubled(self, clip, tile: int, size: int) -> np.ndarray:
         """A clip with a new frame between each two."""
@@ -241,7 +243,9 @@ class Restoring:
             # The last batch is filled up, so that one compiled function serves all.
             batch = batch + batch[-1:] * (whole - count)
             frame, near = (np.stack(x) for x in zip(*batch, strict=True))
-            yield from in_tiles(lambda *x: ops.convert_to_numpy(run(*x)), frame, near, tile)[:count]
+            with unfused(near.size):
+                made = in_tiles(lambda *x: ops.convert_to_numpy(run(*x)), frame, near, tile)
+            yield from made[:count]
 
     def _restorer(self, kind: str, offsets):
         def run(frame, near):

@@ -1,0 +1,96 @@
+"""Holes filled with what other frames show of them, and colours that follow the motion."""
+
+import numpy as np
+import pytest
+from keras import ops
+from scipy import ndimage
+from test_restorer import smooth, with_known
+from tiny import TINY
+
+from vgzoo import models
+from vgzoo.layers import damage
+from vgzoo.layers.carrying import carried, completed
+from vgzoo.models._completing import _windows
+
+RNG = np.random.default_rng(0)
+
+
+def panned(frames: int, size: tuple[int, int], move: tuple[float, float]) -> np.ndarray:
+    """A camera over a smooth picture, `(frames, H, W, 3)` in [0, 1]; by so much down and right."""
+    whole = smooth(1, 1, *(n + 40 for n in size), 3)[0, 0]
+    shifts = [(-move[0] * t, -move[1] * t, 0) for t in range(frames)]
+    shown = [ndimage.shift(whole, shift, order=3, mode="nearest") for shift in shifts]
+    return np.stack([x[20:-20, 20:-20] for x in shown]).astype("float32").clip(0, 1)
+
+
+@pytest.mark.parametrize("size", [(32, 48), (21, 35)])
+def test_values_in_a_hole_go_on_from_around_it(size):
+    """Those of a plane are met almost; what is known stays."""
+    y, x = np.mgrid[: size[0], : size[1]].astype("float32")
+    plane = np.stack([0.1 * x - 0.05 * y, 1 + 0 * x], axis=-1)[None]
+    known = np.ones((1, *size, 1), "float32")
+    known[:, 6:15, 9:20] = 0
+    found = ops.convert_to_numpy(completed(plane * known, known))
+    np.testing.assert_allclose(found * known, plane * known, atol=1e-6)
+    assert np.abs(found - plane).max() < 0.25 < np.ptp(plane[0, 6:15, 9:20, 0]) / 4
+    np.testing.assert_allclose(found[..., 1], 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [0, 0.6])
+def test_a_hole_is_filled_with_what_other_frames_show(wrong):
+    """Where the motion is known, or is known but for some of a pixel in each frame."""
+    clip = panned(9, (48, 48), (0.5, 1.5))
+    seen = with_known(clip)
+    seen[4, 16:32, 18:30] = 0
+    seen[:, 2:6, 2:6] = 0  # for all frames the same: some is never seen
+    lead = np.zeros((1, 48, 48, 2), "float32") + np.array([-1.5 + wrong, -0.5], "float32")
+    sides = [[(lead * step, seen[None, 4 + step * k]) for k in range(1, 5)] for step in (1, -1)]
+    made = ops.convert_to_numpy(carried(seen[None, 4], sides))[0]
+    known = seen[4, ..., 3:] > 0
+    np.testing.assert_array_equal(made * known, seen[4] * known)
+    inside = np.s_[17:31, 19:29]
+    assert (made[inside][..., 3] == 1).all() and made[16, 18, 3] == 0  # the rim is left
+    apart = np.abs((made[inside][..., :3] + 1) / 2 - clip[4][inside])
+    assert apart.mean() < 0.01 < np.abs(clip[4][inside] - clip[3][inside]).mean() / 3
+
+
+def test_what_no_frame_shows_stays_a_hole():
+    seen = with_known(np.repeat(panned(1, (32, 32), (0, 0)), 5, axis=0))
+    seen[:, 10:20, 10:20] = 0
+    still = np.zeros((1, 32, 32, 2), "float32")
+    sides = [[(still, seen[None, 2 + step * k]) for k in (1, 2)] for step in (1, -1)]
+    made = ops.convert_to_numpy(carried(seen[None, 2], sides))
+    np.testing.assert_array_equal(made[0], seen[2])
+
+
+def test_a_network_that_has_learned_nothing_follows_a_slow_camera_behind_a_hole():
+    """What moves in front is removed, in frames larger than the windows that are looked through."""
+    model = models.build("restorer", **TINY["restorer"])
+    clip = (255 * panned(7, (160, 136), (0.4, -0.8))).round().astype("uint8")
+    hole = np.zeros(clip.shape[:3], bool)
+    for t in range(7):
+        hole[t, 60:72, 20 + 12 * t : 30 + 12 * t] = True
+    gone = np.where(hole[..., None], 0, clip).astype("uint8")
+    made = model.inpaint(gone, hole)
+    np.testing.assert_array_equal(made[~hole], clip[~hole])
+    inside = ndimage.binary_erosion(hole, np.ones((1, 3, 3)))
+    assert np.abs(made.astype(int) - clip)[inside].mean() < 4
+    windows = _windows(hole, list(range(7)))
+    for t, (rows, columns) in windows.items():
+        assert rows.stop - rows.start == 96 and columns.stop - columns.start == 96
+        assert hole[t, rows, columns].sum() == hole[t].sum() and columns.start >= 0
+
+
+def test_colours_are_steadied_along_the_motion():
+    """What differs from frame to frame is drawn together; what is bright stays as bright."""
+    model = models.build("restorer", **TINY["restorer"])
+    still = np.repeat(smooth(1, 1, 24, 32, 3), 5, axis=1)[0]
+    grey = still @ damage.LUMA
+    noisy = np.repeat(grey[..., None], 3, axis=-1) + RNG.normal(scale=0.05, size=still.shape)
+    noisy += (grey - noisy @ damage.LUMA)[..., None]
+    seen = np.concatenate([noisy, np.ones_like(grey[..., None])], axis=-1).astype("float32")
+    near = np.stack([seen[t] for t in (0, 1, 3, 4)])
+    made = ops.convert_to_numpy(model._steadied(seen[None, 2], near[None]))[0]
+    np.testing.assert_allclose(made @ damage.LUMA, grey[2], atol=1e-5)
+    before, after = (np.std(x - grey[2][..., None]) for x in (noisy[2], made))
+    assert after == pytest.approx(before / np.sqrt(5), rel=0.1)
