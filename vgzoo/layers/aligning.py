@@ -5,7 +5,8 @@ flow of RIFE (Huang et al. 2022, arXiv 2011.06294): at each scale the neighbours
 the motion found so far, and a small network says what is left of it. The frame itself may be
 unknown, in part or as a whole: then the neighbours alone say how what lies between them moves. What
 little is left then is found without learning, as Lucas and Kanade did
-(`vgzoo.layers.registering`).
+(`vgzoo.layers.registering`). In large frames all of this is done at half the size first, again and
+again, so that what moves by many pixels is found by networks that have only seen small frames.
 
 Only pixels are fetched, never features: so no gradient goes into what is looked up, which would be
 a slow scatter, and frames of any size are aligned alike.
@@ -19,7 +20,9 @@ from vgzoo.layers.fusing import fused
 from vgzoo.layers.registering import registered
 from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky
-from vgzoo.layers.warp import fetch, warp
+from vgzoo.layers.warp import each, fetch, warp
+
+_LARGE = 128  # pixels, of a side: twice that of the clips that networks are trained on
 
 
 class Aligner(layers.Layer):
@@ -61,7 +64,35 @@ class Aligner(layers.Layer):
         """
         _, count, height, width, channels = neighbours.shape
         flat = ops.reshape(neighbours, (-1, height, width, channels))
-        offsets = ops.cast(offsets, frame.dtype)
+        motion = self._found(frame, flat, ops.cast(offsets, frame.dtype), style)
+        fetched = fused(functools.partial(fetch, count=count, sharp=True), flat, motion)
+        return self._beside(fetched, count), motion
+
+    def _found(self, frame, flat, offsets, style):
+        """The motion, of large frames first at half their size."""
+        height, width = frame.shape[1:3]
+        if min(height, width) < _LARGE:
+            motion = self._learned(frame, flat, offsets, style)
+            return registered(frame, flat, motion, offsets)
+        halves = (self._whole(ops.average_pool(x, 2, strides=2)) for x in (frame, flat))
+        motion = doubled(2 * self._found(*halves, offsets, style))[:, :height, :width]
+        # What is left once neighbours are where they seem to be is no more than in small frames.
+        count = offsets.shape[1]
+        rest = self._learned(frame, fetch(flat, motion, count), offsets, style)
+        motion, _ = warp(each(motion, count), each(rest, count))
+        return registered(frame, flat, rest + self._beside(motion, count), offsets)
+
+    def _whole(self, x):
+        """Frames whose sides are multiples of what the networks need, by their last lines."""
+        for axis in (1, 2):
+            side = x.shape[axis]
+            last = ops.split(x, [side - 1], axis=axis)[1]
+            x = ops.concatenate([x] + [last] * (-side % 2 ** len(self.enter)), axis=axis)
+        return x
+
+    def _learned(self, frame, flat, offsets, style):
+        """The motion that the networks find."""
+        count = offsets.shape[1]
         motion, fetched = None, functools.partial(fetch, count=count)
         scales = zip(self.enter, self.blocks, self.leave, strict=True)
         for i, (enter, blocks, leave) in enumerate(scales):
@@ -79,9 +110,7 @@ class Aligner(layers.Layer):
                 x = block(x, style=style)
             rest = scale * self._rest(depth_to_space(leave(leaky(x)), 2), offsets, count)
             motion = rest + doubled(motion) if i else rest
-        motion = registered(frame, flat, motion, offsets)
-        found = fused(functools.partial(fetch, count=count, sharp=True), flat, motion)
-        return self._beside(found, count), motion
+        return motion
 
     @staticmethod
     def _rest(x, offsets, count: int):

@@ -15,9 +15,16 @@ from vgzoo.layers.registering import registered
 from vgzoo.layers.warp import fetch, warp
 
 REACH = 8  # frames, before and after, that a hole is filled from
+_MISFIT = 0.15  # difference, of values in [-1, 1], of what surrounds a hole, that is often right
+_LEAST = 0.1  # trust
 
 
-def carried(frame, sides: Sequence[Iterable[tuple]], enough: Callable | None = None):
+def carried(
+    frame,
+    sides: Sequence[Iterable[tuple]],
+    enough: Callable | None = None,
+    times: int = 1,
+):
     """Frames whose holes are filled with what others show of them, all but a rim of one pixel.
 
     The rim is left to what joins the two.
@@ -27,6 +34,7 @@ def carried(frame, sides: Sequence[Iterable[tuple]], enough: Callable | None = N
         sides: in which the others lie, for each the way there, the nearest first: pairs of the
             motion from the frame before on the way, `(N, H, W, 2)` in pixels, and the frame.
         enough: whether what has been seen, `(N, H, W, 1)`, is all; never asked for if None.
+        times: how many such frames there are: for many it is compiled.
 
     Returns:
         As `frame`.
@@ -36,11 +44,11 @@ def carried(frame, sides: Sequence[Iterable[tuple]], enough: Callable | None = N
     for way in sides:
         motion, seen = ops.zeros_like(frame[..., :2]), ops.zeros_like(known)
         for k, (lead, other) in enumerate(way, 1):
-            motion, shown, new = fused(
-                one_farther, frame, other, lead, motion, seen, key="one farther"
-            )
-            total, weight = total + new * shown / k**2, weight + new / k**2
-            seen = ops.maximum(seen, new)
+            now = frame, other, lead, motion
+            motion, shown, trust = fused(one_farther, *now, key="farther", times=REACH * times)
+            share = (1 - seen) * trust / k**2
+            total, weight = total + share * shown, weight + share
+            seen = ops.maximum(seen, ops.cast(trust > 0, "float32"))
             if enough and enough(seen):
                 break
     found = inner(known) * ops.cast(weight > 0, known.dtype)
@@ -54,25 +62,28 @@ def inner(known):
     return 1 - ops.max_pool(known, 3, strides=1, padding="same")
 
 
-def one_farther(frame, other, lead, motion, seen):
+def one_farther(frame, other, lead, motion):
     """One frame farther from a frame.
 
     Args:
         frame, other: it and the one that is reached, as for `carried`.
         lead: motion to that from the one before on the way.
         motion: from the frame to the one before.
-        seen: 1 where one before showed what is there, `(N, H, W, 1)`.
 
     Returns:
-        The motion from the frame to the one reached; that one where the frame has it; and 1 where
-        it is known and none before was.
+        The motion from the frame to the one reached; that one where the frame has it; and how far
+        it is trusted there, `(N, H, W, 1)`: by how well what surrounds a hole fits, and not at all
+        where it fits badly or is not known itself.
     """
     motion = motion + warp(lead, motion)[0]
     motion = registered(frame, other, motion, ops.ones_like(motion[:, 0, 0, :1]))
-    motion = completed(motion, frame[..., -1:])
+    known = frame[..., -1:]
+    motion = completed(motion, known)
     shown, inside = fetch(other, motion, 1, sharp=True), warp(other[..., :1], motion)[1]
-    there = ops.cast(inside[..., None], motion.dtype) * ops.cast(shown[..., -1:] > 0.999, "float32")
-    return motion, shown, there * (1 - seen)
+    there = ops.cast(inside[..., None] & (shown[..., -1:] > 0.999), "float32")
+    apart = ops.mean(ops.square(shown - frame)[..., :-1], axis=-1, keepdims=True)
+    trust = ops.exp(completed(apart, known * there) / (-2 * _MISFIT**2))
+    return motion, shown, there * trust * ops.cast(trust > _LEAST, "float32")
 
 
 def completed(x, known):

@@ -22,7 +22,7 @@ _functions: dict[Hashable, Any] = {}
 _thread = threading.local()  # `.unfused`: whether what is asked for here is run as it is
 
 
-def fused(run: Callable, *tensors: Any, key: Hashable = None) -> Any:
+def fused(run: Callable, *tensors: Any, key: Hashable = None, times: int = 1) -> Any:
     """`run(*tensors)`, as one operation inside a graph, or if it is large and has a key.
 
     Args:
@@ -30,6 +30,7 @@ def fused(run: Callable, *tensors: Any, key: Hashable = None) -> Any:
         *tensors: what it takes.
         key: that of a function which will be called again eagerly: two with one key and shapes
             have to be the same.
+        times: how often that will be.
     """
     if keras.backend.backend() != "tensorflow" or getattr(_thread, "unfused", False):
         return run(*tensors)
@@ -39,7 +40,7 @@ def fused(run: Callable, *tensors: Any, key: Hashable = None) -> Any:
         return run(*tensors)
     if not tf.executing_eagerly():
         return _compiled(run)(*tensors)
-    if key is None or math.prod(tensors[0].shape) < _LARGE:
+    if key is None or times * math.prod(tensors[0].shape) < _LARGE:
         return run(*tensors)
     key = (key, *((tuple(t.shape), t.dtype) for t in tensors))
     if key not in _functions:

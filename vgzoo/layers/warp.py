@@ -55,10 +55,8 @@ def fetch(flat, motion, count: int, sharp: bool = False):
         count: K.
         sharp: by cubic convolution where all around is known, as the last channel says.
     """
-    _, height, width, channels = flat.shape
-    motion = ops.reshape(motion, (-1, height, width, count, 2))
-    motion = ops.reshape(ops.transpose(motion, (0, 3, 1, 2, 4)), (-1, height, width, 2))
-    flat32, motion = ops.cast(flat, "float32"), ops.cast(motion, "float32")
+    channels = flat.shape[-1]
+    flat32, motion = ops.cast(flat, "float32"), ops.cast(each(motion, count), "float32")
     found, _ = warp(flat32, motion)
     if sharp:
         colour, known = ops.split(found, [channels - 1], axis=-1)
@@ -69,6 +67,13 @@ def fetch(flat, motion, count: int, sharp: bool = False):
         colour = colour + ops.stop_gradient(ops.where(known > 0.999, sharper, 0.0))
         found = ops.concatenate([colour, known], axis=-1)
     return ops.cast(found, flat.dtype)
+
+
+def each(motion, count: int):
+    """`(B, H, W, K·2)` → `(B·K, H, W, 2)`."""
+    _, height, width, _ = motion.shape
+    motion = ops.reshape(motion, (-1, height, width, count, 2))
+    return ops.reshape(ops.transpose(motion, (0, 3, 1, 2, 4)), (-1, height, width, 2))
 
 
 def _linear(t):

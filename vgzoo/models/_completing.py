@@ -47,6 +47,7 @@ def carried_over(seen: np.ndarray, motions: Callable[[list[int]], Iterator]) -> 
             _shown(seen, t, part),
             [_way(seen, leads, t, 1, part), _way(seen, leads, t, -1, part)],
             lambda found, hole=hole: bool((ops.convert_to_numpy(found)[0] > 0)[hole].all()),
+            times=len(wanted),
         )
         filled = ops.convert_to_numpy(filled)[0]
         filled = np.concatenate([(filled[..., :3] + 1) / 2, filled[..., 3:]], axis=-1)
