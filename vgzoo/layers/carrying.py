@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from keras import ops
 
 from vgzoo.layers.fusing import fused
-from vgzoo.layers.registering import registered
+from vgzoo.layers.registering import gradient, registered
 from vgzoo.layers.warp import fetch, warp
 
 REACH = 8  # frames, before and after, that a hole is filled from
 _MISFIT = 0.15  # difference, of values in [-1, 1], of what surrounds a hole, that is often right
 _LEAST = 0.1  # trust
+_EDGE = 0.1  # gradient, of values in [-1, 1], that says half of what a motion is
 
 
 def carried(
@@ -77,8 +78,7 @@ def one_farther(frame, other, lead, motion):
     """
     motion = motion + warp(lead, motion)[0]
     motion = registered(frame, other, motion, ops.ones_like(motion[:, 0, 0, :1]))
-    known = frame[..., -1:]
-    motion = completed(motion, known)
+    motion, known = completed(motion, certainty(frame)), frame[..., -1:]
     shown, inside = fetch(other, motion, 1, sharp=True), warp(other[..., :1], motion)[1]
     there = ops.cast(inside[..., None] & (shown[..., -1:] > 0.999), "float32")
     apart = ops.mean(ops.square(shown - frame)[..., :-1], axis=-1, keepdims=True)
@@ -86,8 +86,19 @@ def one_farther(frame, other, lead, motion):
     return motion, shown, there * trust * ops.cast(trust > _LEAST, "float32")
 
 
+def certainty(frame):
+    """How sure the motion of what is shown can be, `(N, H, W, 1)`: not at all in holes, and little
+    where all looks the same."""
+    colour, known = frame[..., :-1], frame[..., -1:]
+    edges = sum(ops.sum(ops.square(gradient(colour, axis)), -1, keepdims=True) for axis in (1, 2))
+    # At its rim a hole itself would be taken for an edge.
+    edges = edges * (1 - ops.max_pool(1 - known, 3, strides=1, padding="same"))
+    edges = ops.average_pool(edges, 5, strides=1, padding="same")
+    return known * edges / (edges + _EDGE**2)
+
+
 def completed(x, known):
-    """Values `(N, H, W, C)` with those that are not known made of the nearest that are.
+    """Values `(N, H, W, C)` with those that are not known, or less, made of the nearest that are.
 
     By pull and push (Gortler et al. 1996, "The lumigraph"): means of what is known at half the
     size, of which what is not known is made likewise, come back enlarged.

@@ -66,13 +66,13 @@ def _sums(frame, flat, motion, closeness):
     # An unknown frame is taken to look as its neighbours do in the mean.
     mean = ops.sum(closeness * near, axis=1) / (ops.sum(closeness * known, axis=1) + 1e-3)
     error = near - (colour + (1 - there) * mean)[:, None]
-    across, down = _gradient(near, 3), _gradient(near, 2)
+    across, down = gradient(near, 3), gradient(near, 2)
     products = [(across, across), (across, down), (down, down), (across, error), (down, error)]
     sums = [ops.sum(known * a * b, axis=-1, keepdims=True) for a, b in products]
     return ops.reshape(ops.concatenate(sums, axis=-1), (-1, height, width, len(sums)))
 
 
-def _gradient(x, axis: int):
+def gradient(x, axis: int):
     """Half the difference of the next and the last value along an axis, of a border its own."""
     size = x.shape[axis]
     first, rest = ops.split(x, [1], axis=axis)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from keras import ops
 
-from vgzoo.layers.carrying import REACH, carried, completed, inner
+from vgzoo.layers.carrying import REACH, carried, certainty, completed, inner
 from vgzoo.layers.fusing import unfused
 
 _RIM = 32  # pixels around a hole, at least, by which it is registered with other frames
@@ -36,7 +36,7 @@ def carried_over(seen: np.ndarray, motions: Callable[[list[int]], Iterator]) -> 
     wanted = [t for t, x in enumerate(seen) if ops.convert_to_numpy(inner(x[None, ..., 3:])).any()]
     near = sorted({u for t in wanted for u in _reached(t, 1, seen) + _reached(t, -1, seen) + [t]})
     leads = {
-        u: ops.convert_to_numpy(completed(motion[None], seen[u, None, ..., 3:]))[0]
+        u: ops.convert_to_numpy(completed(motion[None], certainty(masked(seen[u][None]))))[0]
         for u, motion in zip(near, motions(near), strict=True)
     }
     made, windows = seen.copy(), _windows(seen[..., 3] == 0, wanted)
@@ -79,9 +79,8 @@ def carried_tensors(seen, motion):
         motion: `(B, T, H, W, 4)`, of all frames.
     """
     frames, size = seen.shape[1], seen.shape[2:]
-    known = ops.reshape(seen[..., 3:], (-1, *size[:2], 1))
     flat = ops.reshape(masked(seen), (-1, *size))
-    motion = completed(ops.reshape(motion, (-1, *size)), known)
+    motion = completed(ops.reshape(motion, (-1, *size)), certainty(flat))
 
     def later(x, by: int):
         """That of frames so much later; none where there is none."""
