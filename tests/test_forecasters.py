@@ -153,9 +153,16 @@ def test_sizes_that_do_not_fit_are_refused(arch, changes, message):
 # -- fine-tuning ---------------------------------------------------------------------------
 
 
-def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
-    """The transformers frozen, which stay as they are."""
-    model = vgzoo.load("predformer-mnist")
+@pytest.mark.parametrize(
+    "name, frozen",
+    [
+        ("predformer-mnist", lambda model: model.layers_),
+        ("convlstm-mnist", lambda model: model.cells[:2]),
+    ],
+)
+def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path, name, frozen):
+    """A part of them frozen, which stays as it is: the transformers, or what sees first."""
+    model = vgzoo.load(name)
     known, unseen = (write_films(tmp_path / str(i), 16, seed=i, frames=20) for i in (0, 1))
     options = {"frames": 20, "size": 64, "channels": 1, "batch_size": 4}
     held = np.concatenate([b["clip"] for b in vgzoo.data.clips(unseen, **options, count=16)])
@@ -165,5 +172,5 @@ def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
         return np.square(made.astype(float) - held[:, 10:]).mean()
 
     before = error()
-    fine_tune(model, model.layers_, vgzoo.data.clips(known, count=80, **options))
+    fine_tune(model, frozen(model), vgzoo.data.clips(known, count=80, **options))
     assert error() < 0.9 * before

@@ -40,12 +40,13 @@ def carried(
     Returns:
         As `frame`.
     """
+    frame = ops.convert_to_tensor(frame)
     known = frame[..., -1:]
     total, weight = ops.zeros_like(frame), ops.zeros_like(known)
     for way in sides:
         motion, seen = ops.zeros_like(frame[..., :2]), ops.zeros_like(known)
         for k, (lead, other) in enumerate(way, 1):
-            now = frame, other, lead, motion
+            now = frame, ops.convert_to_tensor(other), ops.convert_to_tensor(lead), motion
             motion, shown, trust = fused(one_farther, *now, key="farther", times=REACH * times)
             share = (1 - seen) * trust / k**2
             total, weight = total + share * shown, weight + share
@@ -103,7 +104,7 @@ def completed(x, known):
     By pull and push (Gortler et al. 1996, "The lumigraph"): means of what is known at half the
     size, of which what is not known is made likewise, come back enlarged.
     """
-    height, width = x.shape[1:3]
+    x, (height, width) = ops.convert_to_tensor(x), x.shape[1:3]
     if min(height, width) < 2:
         count = ops.sum(known, axis=(1, 2), keepdims=True)
         mean = ops.sum(known * x, axis=(1, 2), keepdims=True) / (count + 1e-6)
