@@ -9,7 +9,9 @@ from tiny import TINY
 
 from vgzoo import models
 from vgzoo.layers import damage
+from vgzoo.layers.aligning import Aligner
 from vgzoo.layers.carrying import carried, completed
+from vgzoo.layers.registering import registered
 from vgzoo.models._completing import _windows
 
 RNG = np.random.default_rng(0)
@@ -21,6 +23,19 @@ def panned(frames: int, size: tuple[int, int], move: tuple[float, float]) -> np.
     shifts = [(-move[0] * t, -move[1] * t, 0) for t in range(frames)]
     shown = [ndimage.shift(whole, shift, order=3, mode="nearest") for shift in shifts]
     return np.stack([x[20:-20, 20:-20] for x in shown]).astype("float32").clip(0, 1)
+
+
+def test_large_frames_are_aligned_at_half_their_size_first():
+    """By networks that have learned nothing: motion that is too much for the last step is found."""
+    clip = with_known(panned(2, (136, 152), (2.5, -1.5)))
+    frame, near = clip[:1], clip[None, 1:]
+    offsets, style = np.ones((1, 1), "float32"), np.zeros((1, 3), "float32")
+    layer = Aligner(1, (4, 4, 4), (1, 1, 1))
+    found = ops.convert_to_numpy(layer(frame, near, offsets, style)[1])
+    alone = ops.convert_to_numpy(registered(frame, near[0], np.zeros_like(found), offsets))
+    inner = np.s_[:, 12:-12, 12:-12]
+    found, alone = (np.abs(x - np.array([1.5, -2.5]))[inner].mean() for x in (found, alone))
+    assert found < 0.1 < alone
 
 
 @pytest.mark.parametrize("size", [(32, 48), (21, 35)])

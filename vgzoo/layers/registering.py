@@ -77,6 +77,5 @@ def gradient(x, axis: int):
     size = x.shape[axis]
     first, rest = ops.split(x, [1], axis=axis)
     body, last = ops.split(x, [size - 1], axis=axis)
-    return (
-        ops.concatenate([rest, last], axis=axis) - ops.concatenate([first, body], axis=axis)
-    ) / 2
+    after = ops.concatenate([rest, last], axis=axis)
+    return (after - ops.concatenate([first, body], axis=axis)) / 2
