@@ -74,21 +74,14 @@ class Aligner(layers.Layer):
         if min(height, width) < _LARGE:
             motion = self._learned(frame, flat, offsets, style)
             return registered(frame, flat, motion, offsets)
-        halves = (self._whole(ops.average_pool(x, 2, strides=2)) for x in (frame, flat))
+        cell = 2 ** len(self.enter)
+        halves = (whole(ops.average_pool(x, 2, strides=2), cell) for x in (frame, flat))
         motion = doubled(2 * self._found(*halves, offsets, style))[:, :height, :width]
         # What is left once neighbours are where they seem to be is no more than in small frames.
         count = offsets.shape[1]
         rest = self._learned(frame, fetch(flat, motion, count), offsets, style)
         motion, _ = warp(each(motion, count), each(rest, count))
         return registered(frame, flat, rest + self._beside(motion, count), offsets)
-
-    def _whole(self, x):
-        """Frames whose sides are multiples of what the networks need, by their last lines."""
-        for axis in (1, 2):
-            side = x.shape[axis]
-            last = ops.split(x, [side - 1], axis=axis)[1]
-            x = ops.concatenate([x] + [last] * (-side % 2 ** len(self.enter)), axis=axis)
-        return x
 
     def _learned(self, frame, flat, offsets, style):
         """The motion that the networks find."""
@@ -125,6 +118,15 @@ class Aligner(layers.Layer):
         _, height, width, channels = x.shape
         x = ops.transpose(ops.reshape(x, (-1, count, height, width, channels)), (0, 2, 3, 1, 4))
         return ops.reshape(x, (-1, height, width, count * channels))
+
+
+def whole(x, cell: int):
+    """Frames `(…, H, W, C)` whose sides are multiples of a number, by their last lines."""
+    for axis in (-3, -2):
+        if missing := -x.shape[axis] % cell:
+            last = ops.split(x, [x.shape[axis] - 1], axis=axis)[1]
+            x = ops.concatenate([x] + [last] * missing, axis=axis)
+    return x
 
 
 def doubled(x):

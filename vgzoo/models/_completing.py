@@ -22,6 +22,12 @@ def masked(x):
     return ops.concatenate([known * (2 * colour - 1), known], axis=-1)
 
 
+def _unmasked(x):
+    """Back to colour in [0, 1]."""
+    colour, known = ops.split(x, [3], axis=-1)
+    return ops.concatenate([(colour + 1) / 2, known], axis=-1)
+
+
 def carried_over(seen: np.ndarray, motions: Callable[[list[int]], Iterator]) -> np.ndarray:
     """A clip with its holes filled as far as other frames show what is there.
 
@@ -49,8 +55,7 @@ def carried_over(seen: np.ndarray, motions: Callable[[list[int]], Iterator]) -> 
             lambda found, hole=hole: bool((ops.convert_to_numpy(found)[0] > 0)[hole].all()),
             times=len(wanted),
         )
-        filled = ops.convert_to_numpy(filled)[0]
-        filled = np.concatenate([(filled[..., :3] + 1) / 2, filled[..., 3:]], axis=-1)
+        filled = ops.convert_to_numpy(_unmasked(filled))[0]
         made[t][part] = np.where(hole & (filled[..., 3:] > 0), filled, made[t][part])
     return made
 
@@ -99,9 +104,7 @@ def carried_tensors(seen, motion):
     ]
     with unfused():  # so many steps as there are would each be compiled
         filled = carried(flat, sides)
-    colour, known = ops.split(filled, [3], axis=-1)
-    filled = ops.concatenate([(colour + 1) / 2, known], axis=-1)
-    return ops.reshape(filled, (-1, frames, *size))
+    return ops.reshape(_unmasked(filled), (-1, frames, *size))
 
 
 def _windows(gap: np.ndarray, wanted: list[int]) -> dict[int, tuple[slice, slice]]:

@@ -13,6 +13,7 @@ from keras import ops
 
 from vgzoo.errors import VgzooError
 from vgzoo.layers import damage
+from vgzoo.layers.aligning import whole
 from vgzoo.layers.fusing import unfused
 from vgzoo.layers.warp import fetch
 from vgzoo.models._completing import carried_over, carried_tensors
@@ -151,7 +152,7 @@ class Restoring:
         seen = ops.pad(seen, ((0, 0), (beyond, beyond), (0, 0), (0, 0), (0, 0)))
         count, (height, width) = frames.shape[1], frames.shape[2:4]
         near = [seen[:, beyond + place : beyond + place + count] for place in places]
-        near, frames = (_filled(x, (height, width)) for x in (ops.stack(near, axis=2), frames))
+        near, frames = (whole(x, _CELL) for x in (ops.stack(near, axis=2), frames))
         size = frames.shape[2:]
         made = run(ops.reshape(frames, (-1, *size)), ops.reshape(near, (-1, len(places), *size)))
         made = ops.reshape(made, (-1, count, *made.shape[1:]))
@@ -237,11 +238,11 @@ class Restoring:
         """What `run` makes of frames `(H, W, 4)` with their neighbours `(4, H, W, 4)`, in order: it
         is compiled, and large frames go in tiles."""
         run = self._coder(f"restored {name}", run)
-        whole = 0
+        rows = 0
         for batch in _batches(frames, size):
-            count, whole = len(batch), whole or len(batch)
+            count, rows = len(batch), rows or len(batch)
             # The last batch is filled up, so that one compiled function serves all.
-            batch = batch + batch[-1:] * (whole - count)
+            batch = batch + batch[-1:] * (rows - count)
             frame, near = (np.stack(x) for x in zip(*batch, strict=True))
             with unfused(near.size):
                 made = in_tiles(lambda *x: ops.convert_to_numpy(run(*x)), frame, near, tile)
@@ -297,15 +298,6 @@ def _as_grey(made, *seen):
         hues.append(ops.max(hue, axis=tuple(range(1, len(hue.shape)))))
     coloured = ops.reshape(ops.maximum(*hues) > 1 / 512, (-1, 1, 1, 1))
     return ops.where(coloured, made, ops.mean(made, axis=-1, keepdims=True))
-
-
-def _filled(x, size):
-    """Frames `(…, H, W, C)` whose sides are multiples of 8, by their last rows and columns."""
-    for axis, side in zip((-3, -2), size, strict=True):
-        if missing := -side % _CELL:
-            last = ops.split(x, [side - 1], axis=axis)[1]
-            x = ops.concatenate([x] + [last] * missing, axis=axis)
-    return x
 
 
 def in_tiles(run, frame: np.ndarray, near: np.ndarray, tile: int) -> np.ndarray:
