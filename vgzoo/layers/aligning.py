@@ -14,7 +14,7 @@ a slow scatter, and frames of any size are aligned alike.
 
 import functools
 
-from keras import layers, ops
+from keras import KerasTensor, layers, ops
 
 from vgzoo.layers.fusing import fused
 from vgzoo.layers.registering import registered
@@ -52,6 +52,21 @@ class Aligner(layers.Layer):
         # Each network says the motion at twice its own scale.
         self.leave = convs("leave", [4 * values] * len(widths), "zeros")
 
+    def build(self, frame_shape, neighbours_shape, offsets_shape, style_shape):
+        # Scale by scale: to trace all of `call` for it, with its lookups, would take seconds.
+        _, count, _, _, channels = neighbours_shape
+        style = KerasTensor(style_shape)
+        for i, (enter, blocks, leave) in enumerate(self._scales()):
+            values = channels * (1 + count) + count + 2 * count * (i > 0)
+            x = enter(KerasTensor((1, *frame_shape[1:3], values)))
+            for block in blocks:
+                x = block(x, style=style)
+            leave(x)
+
+    def _scales(self):
+        """The networks, from the coarsest scale on: layers in, blocks, layers out."""
+        return zip(self.enter, self.blocks, self.leave, strict=True)
+
     def call(self, frame, neighbours, offsets, style):
         """→ fetched neighbours `(B, H, W, K·C)`, the motion `(B, H, W, K·2)` in pixels.
 
@@ -87,8 +102,7 @@ class Aligner(layers.Layer):
         """The motion that the networks find."""
         count = offsets.shape[1]
         motion, fetched = None, functools.partial(fetch, count=count)
-        scales = zip(self.enter, self.blocks, self.leave, strict=True)
-        for i, (enter, blocks, leave) in enumerate(scales):
+        for i, (enter, blocks, leave) in enumerate(self._scales()):
             scale = 2 ** (len(self.enter) - i)
             small = ops.average_pool(flat, scale, strides=scale)
             if i:

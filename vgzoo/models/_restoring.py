@@ -15,7 +15,7 @@ from vgzoo.errors import VgzooError
 from vgzoo.layers import damage
 from vgzoo.layers.aligning import whole
 from vgzoo.layers.fusing import unfused
-from vgzoo.layers.warp import fetch
+from vgzoo.layers.steadying import steadied
 from vgzoo.models._completing import carried_over, carried_tensors
 from vgzoo.models._filling import checked_mask
 from vgzoo.models._forecasting import progress_bar
@@ -27,7 +27,7 @@ KIND = {name: i for i, name in enumerate(damage.KINDS)}
 METHODS = ("restore", "superresolve", "inpaint", "colorize", "interpolate")
 FACTORS = (2, 4)
 TILE, OVERLAP = 256, 32  # pixels
-_ALIKE = 0.05  # difference of grey, of 1, up to which two pixels are taken for the same thing
+_TIMES = 3  # that colours become the mean of what they are along the motion
 _CELL = 8
 
 
@@ -132,9 +132,12 @@ class Restoring:
             seen = ops.concatenate([clip, known], axis=-1)
             made = self._whole(seen, seen, method, NEAR, NEAR)
             if method == "colorize":
-                seen = ops.concatenate([made, known], axis=-1)
-                made = ops.clip(self._all(self._steadied, seen, seen, NEAR), 0.0, 1.0)
-            return made
+                motion = self._all(self._grey_moved, seen, seen, NEAR)
+                for _ in range(_TIMES):
+                    seen = ops.concatenate([made, known], axis=-1)
+                    frames = ops.concatenate([seen, motion], axis=-1)
+                    made = self._all(steadied, seen, frames, NEAR)
+            return ops.clip(made, 0.0, 1.0)
         hole = mask[None, ..., None]
         seen = ops.concatenate([clip, ops.subtract(known, hole.astype("float32"))], axis=-1)
         seen = carried_tensors(seen, self._all(self._moved, seen, seen, NEAR))
@@ -153,8 +156,8 @@ class Restoring:
         count, (height, width) = frames.shape[1], frames.shape[2:4]
         near = [seen[:, beyond + place : beyond + place + count] for place in places]
         near, frames = (whole(x, _CELL) for x in (ops.stack(near, axis=2), frames))
-        size = frames.shape[2:]
-        made = run(ops.reshape(frames, (-1, *size)), ops.reshape(near, (-1, len(places), *size)))
+        near = ops.reshape(near, (-1, *near.shape[2:]))
+        made = run(ops.reshape(frames, (-1, *frames.shape[2:])), near)
         made = ops.reshape(made, (-1, count, *made.shape[1:]))
         return made[:, :, :height, :width]
 
@@ -202,11 +205,20 @@ class Restoring:
         frames = ((seen[t], _near(seen, t, NEAR)) for t in wanted)
         made = self._floats(kind, self._restorer(kind, NEAR), frames, tile, size)
         if method == "colorize":
-            seen = np.concatenate([np.stack(list(made)).clip(0, 1), known], axis=-1)
-            frames = ((seen[t], _near(seen, t, NEAR)) for t in wanted)
-            made = self._floats("steadied", self._steadied, frames, tile, size)
+            made = self._steadied(np.stack(list(made)).clip(0, 1), seen, tile, size)
         made = dict(zip(wanted, map(_rounded, made), strict=True))
         return np.stack([made.get(t, frame) for t, frame in enumerate(clip)])
+
+    def _steadied(self, made: np.ndarray, seen: np.ndarray, tile: int, size: int) -> np.ndarray:
+        """A coloured clip that flickers less; what is seen is its grey."""
+        frames = ((frame, _near(seen, t, NEAR)) for t, frame in enumerate(seen))
+        motion = np.stack(list(self._floats("grey motion", self._grey_moved, frames, tile, size)))
+        for _ in range(_TIMES):
+            seen = np.concatenate([made, seen[..., 3:]], axis=-1)
+            frames = np.concatenate([seen, motion], axis=-1)
+            frames = ((frame, _near(seen, t, NEAR)) for t, frame in enumerate(frames))
+            made = np.stack(list(self._floats("steadied", steadied, frames, tile, size)))
+        return made
 
     def _carried(self, seen: np.ndarray, tile: int, size: int) -> np.ndarray:
         """A clip whose holes have what other frames show of them."""
@@ -260,21 +272,9 @@ class Restoring:
         motion = self.motion(frame, near, *_told(frame, "inpaint", NEAR))
         return ops.split(motion, [2, 6], axis=-1)[1]
 
-    def _steadied(self, frame, near):
-        """A coloured frame with the mean of its colours and of those that lie there in others."""
-        _, count, height, width, _ = near.shape
-        colour, known = ops.split(frame, [3], axis=-1)
-        colours, there = ops.split(near, [3], axis=-1)
-        luma, lumas = damage.grey(colour), damage.grey(colours)
-        greys = (ops.concatenate(pair, axis=-1) for pair in ((luma, known), (lumas, there)))
-        motion = self.motion(*greys, *_told(frame, "colorize", NEAR))
-        found = fetch(ops.reshape(near, (-1, height, width, 4)), motion, count)
-        found, there = ops.split(ops.reshape(found, (-1, *near.shape[1:])), [3], axis=-1)
-        grey = damage.grey(found)
-        apart = ops.mean(ops.square(grey - luma[:, None]), axis=-1, keepdims=True)
-        share = there * ops.exp(-apart / (2 * _ALIKE**2))
-        total = colour - luma + ops.sum(share * (found - grey), axis=1)
-        return luma + total / (1 + ops.sum(share, axis=1))
+    def _grey_moved(self, frame, near):
+        """How neighbours moved, in a clip without colours."""
+        return self.motion(frame, near, *_told(frame, "colorize", NEAR))
 
 
 def _told(frame, kind: str, offsets):

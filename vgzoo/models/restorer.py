@@ -143,15 +143,11 @@ class Restorer(Restoring, VideoModel):
         self.told = layers.Dense(style, name="told")
         self.aligner = Aligner(len(NEAR), self.motion_widths, self.motion_blocks, name="aligner")
         self.unet = UNet(channels + 1 + len(NEAR), self.widths, self.blocks, name="unet")
-        frame, told, values = (1, height, width), keras.KerasTensor((1, style)), channels + 1
+        told, values = keras.KerasTensor((1, style)), channels + 1
         self.told(self.task(keras.KerasTensor((1, len(damage.KINDS)))))
-        self.aligner(
-            keras.KerasTensor((*frame, values)),
-            keras.KerasTensor((1, len(NEAR), *frame[1:], values)),
-            keras.KerasTensor((1, len(NEAR))),
-            told,
-        )
-        self.unet(keras.KerasTensor((*frame, values * (1 + len(NEAR)))), told)
+        near = 1, len(NEAR), height, width, values
+        self.aligner.build((1, height, width, values), near, near[:2], told.shape)
+        self.unet(keras.KerasTensor((1, height, width, values * (1 + len(NEAR)))), told)
 
     def get_config(self) -> dict:
         own = ("motion_widths", "motion_blocks", "widths", "blocks")
