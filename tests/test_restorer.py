@@ -366,5 +366,5 @@ def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
         return np.mean(losses)
 
     before = error()
-    fine_tune(model, [model.aligner], data.clips(known, count=96, **options))
+    fine_tune(model, [model.aligner], data.clips(known, count=288, **options | {"batch_size": 12}))
     assert error() < before - 0.1
