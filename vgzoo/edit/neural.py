@@ -24,6 +24,7 @@ from vgzoo.edit.registry import register
 from vgzoo.edit.sequential import Sequential
 from vgzoo.errors import VgzooError
 from vgzoo.layers.carrying import REACH
+from vgzoo.layers.steadying import TIMES
 
 MODEL = "restorer-imagenette"
 _TILE = 256
@@ -96,7 +97,7 @@ class Colorize(Neural):
     """
 
     method = "colorize"
-    context = 4
+    context = 2 * (1 + TIMES)
     channels = (3,)
 
 

@@ -5,6 +5,7 @@ from keras import ops
 from vgzoo.layers.damage import grey
 from vgzoo.layers.warp import fetch
 
+TIMES = 3  # that it is done: each draws on the frames that the last one drew on
 _ALIKE = 0.05  # difference of grey, of 1, up to which two pixels are taken for the same thing
 
 

@@ -15,7 +15,7 @@ from vgzoo.errors import VgzooError
 from vgzoo.layers import damage
 from vgzoo.layers.aligning import whole
 from vgzoo.layers.fusing import unfused
-from vgzoo.layers.steadying import steadied
+from vgzoo.layers.steadying import TIMES, steadied
 from vgzoo.models._completing import carried_over, carried_tensors
 from vgzoo.models._filling import checked_mask
 from vgzoo.models._forecasting import progress_bar
@@ -27,7 +27,6 @@ KIND = {name: i for i, name in enumerate(damage.KINDS)}
 METHODS = ("restore", "superresolve", "inpaint", "colorize", "interpolate")
 FACTORS = (2, 4)
 TILE, OVERLAP = 256, 32  # pixels
-_TIMES = 3  # that colours become the mean of what they are along the motion
 _CELL = 8
 
 
@@ -133,7 +132,7 @@ class Restoring:
             made = self._whole(seen, seen, method, NEAR, NEAR)
             if method == "colorize":
                 motion = self._all(self._grey_moved, seen, seen, NEAR)
-                for _ in range(_TIMES):
+                for _ in range(TIMES):
                     seen = ops.concatenate([made, known], axis=-1)
                     frames = ops.concatenate([seen, motion], axis=-1)
                     made = self._all(steadied, seen, frames, NEAR)
@@ -213,7 +212,7 @@ class Restoring:
         """A coloured clip that flickers less; what is seen is its grey."""
         frames = ((frame, _near(seen, t, NEAR)) for t, frame in enumerate(seen))
         motion = np.stack(list(self._floats("grey motion", self._grey_moved, frames, tile, size)))
-        for _ in range(_TIMES):
+        for _ in range(TIMES):
             seen = np.concatenate([made, seen[..., 3:]], axis=-1)
             frames = np.concatenate([seen, motion], axis=-1)
             frames = ((frame, _near(seen, t, NEAR)) for t, frame in enumerate(frames))
