@@ -201,7 +201,7 @@ class Restoring:
         if gap is not None:
             seen = self._carried(seen, tile, size)
         wanted = [t for t in range(len(clip)) if gap is None or gap[t].any()]
-        frames = ((seen[t], _near(seen, t, NEAR)) for t in wanted)
+        frames = _with_near(seen, seen, wanted)
         made = self._floats(kind, self._restorer(kind, NEAR), frames, tile, size)
         if method == "colorize":
             made = self._steadied(np.stack(list(made)).clip(0, 1), seen, tile, size)
@@ -210,12 +210,12 @@ class Restoring:
 
     def _steadied(self, made: np.ndarray, seen: np.ndarray, tile: int, size: int) -> np.ndarray:
         """A coloured clip that flickers less; what is seen is its grey."""
-        frames = ((frame, _near(seen, t, NEAR)) for t, frame in enumerate(seen))
+        every = range(len(seen))
+        frames = _with_near(seen, seen, every)
         motion = np.stack(list(self._floats("grey motion", self._grey_moved, frames, tile, size)))
         for _ in range(TIMES):
             seen = np.concatenate([made, seen[..., 3:]], axis=-1)
-            frames = np.concatenate([seen, motion], axis=-1)
-            frames = ((frame, _near(seen, t, NEAR)) for t, frame in enumerate(frames))
+            frames = _with_near(np.concatenate([seen, motion], axis=-1), seen, every)
             made = np.stack(list(self._floats("steadied", steadied, frames, tile, size)))
         return made
 
@@ -223,7 +223,7 @@ class Restoring:
         """A clip whose holes have what other frames show of them."""
 
         def motions(numbers: list[int]) -> Iterator[np.ndarray]:
-            frames = ((seen[t], _near(seen, t, NEAR)) for t in numbers)
+            frames = _with_near(seen, seen, numbers)
             return self._floats("motion", self._moved, frames, tile, size)
 
         return carried_over(seen, motions)
@@ -362,6 +362,11 @@ def _near(seen: np.ndarray, t: int, offsets) -> np.ndarray:
         if 0 <= t + offset < len(seen):
             found[i] = seen[t + offset]
     return found
+
+
+def _with_near(frames: np.ndarray, seen: np.ndarray, numbers) -> Iterator[tuple]:
+    """Some of the frames, each with its neighbours in what is seen."""
+    return ((frames[t], _near(seen, t, NEAR)) for t in numbers)
 
 
 def _batches(items, size: int) -> Iterator[list]:
