@@ -25,7 +25,9 @@ _SPELLED = {
 _ANEW = "get the folder anew or save it again"
 
 
-def fill(variables: "list[keras.Variable]", path: Path, stored: str, label: str) -> None:
+def fill(
+    variables: "list[keras.Variable]", path: Path, stored: str, label: str, grown: bool = False
+) -> None:
     """Gives the variables the values of a file; none of them changes if any is refused.
 
     Args:
@@ -33,7 +35,11 @@ def fill(variables: "list[keras.Variable]", path: Path, stored: str, label: str)
         path: a safetensors file.
         stored: how floats are stored there, "float32" or "float16".
         label: how messages call the folder.
+        grown: whether the model may have more variables than the file; these stay as they are.
     """
+    if grown:
+        header = tensor_header(path, label)
+        variables = [variable for variable in variables if variable.path in header]
     for variable, value in _read(path, variables, stored, label):
         variable.assign(value)
 

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from vgzoo.layers.paths import Paths
 from vgzoo.layers.placing import waves
 from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky, space_to_depth
@@ -34,6 +35,8 @@ class Sprites(layers.Layer):
         ahead: frames that sprites are shown in after those in which they are seen; 0 if in the same
             ones.
         side: of a frame, in pixels, where sprites go on: such frames are square.
+        frames: the most that there are in a clip whose whole paths are weighed; 0 to find sprites
+            in each frame by itself.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Sprites(layers.Layer):
         blocks: int,
         ahead: int = 0,
         side: int = 0,
+        frames: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -71,6 +75,7 @@ class Sprites(layers.Layer):
             ]
             outputs = ahead * (side - size + 1)
             self.paths.append(layers.Dense(outputs, kernel_initializer="zeros", name="onward"))
+        self.whole = Paths(frames, name="whole") if frames else None
         self.leave = layers.Conv2D(4, 3, padding="same", kernel_initializer="zeros", name="leave")
 
     def call(self, features, frames, things, style, further=None):
@@ -88,7 +93,10 @@ class Sprites(layers.Layer):
             further: features `(B·ahead, h, w, ·)` of the later frames.
         """
         _, many, height, width, _ = frames.shape
-        log = self._found(self._chances(features, things, many, height, width))
+        log = self._chances(features, things, many, height, width)
+        if self.whole:
+            log = log + self.whole(log)
+        log = self._found(log)
         sprite = self._looks(log, frames, things, style)
         if not self.ahead:
             return self._set(log, sprite, height, width), log

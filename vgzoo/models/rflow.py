@@ -155,7 +155,13 @@ class RFlow(Windows, VideoModel):
         self.sprites = None
         if sprite:
             self.sprites = Sprites(
-                labels, size=sprite, patch=patch, width=96, blocks=3, name="sprites"
+                labels,
+                size=sprite,
+                patch=patch,
+                width=96,
+                blocks=3,
+                frames=frames,
+                name="sprites",
             )
             shapes = (1, frames, height, width, 3), things, (1, features)
             self.sprites(seen, *map(keras.KerasTensor, shapes))

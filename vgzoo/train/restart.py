@@ -1,7 +1,7 @@
 """A run goes on from a weights folder, where the checkpoint that it came from is gone.
 
 The weights begin as those of the folder, averaged and in half precision as they are, and so does
-their average. What the folder lacks are the optimizer's moments: they are gathered anew, over some
+their average. Layers that the model has got since begin as they do in a new one. What the folder lacks are the optimizer's moments: they are gathered anew, over some
 steps that leave the weights alone.
 """
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from keras import ops
 
-from vgzoo import hub
+from vgzoo import _folder, _tensors, hub
+from vgzoo._schema import TENSOR_FILES
 from vgzoo.errors import VgzooError
 from vgzoo.models.base import VideoModel
 from vgzoo.train import curves, recipes
@@ -62,11 +63,10 @@ def begin(out: Path, folder: Path, record: dict) -> None:
 
 def fill(model: VideoModel, recipe: dict, folder: Path, step: int, spread: Spread) -> None:
     """Fill a compiled model and its optimizer, as if they had come to `step` by training."""
-    trained = hub.load(folder)
-    trained.compile()  # what only training needs is read by now
-    for group, variables in trained.tensor_groups().items():
-        for variable, value in zip(model.tensor_groups()[group], variables, strict=True):
-            variable.assign(value)
+    config = _folder.verify(folder)
+    for group, variables in model.tensor_groups().items():
+        path = folder / TENSOR_FILES[group]
+        _tensors.fill(variables, path, config.get("dtype", "float32"), str(folder), grown=True)
     _gather(model, recipe, step, spread)
 
 
