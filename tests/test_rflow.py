@@ -9,8 +9,10 @@ from tiny import TINY, clip_batch, training_batch
 
 import vgzoo
 from vgzoo import models, video
+from vgzoo.data import motion
 from vgzoo.errors import VgzooError
 from vgzoo.layers import masks
+from vgzoo.layers.paths import Paths
 from vgzoo.layers.sprites import Sprites, misplaced
 from vgzoo.samplers import ode
 
@@ -151,6 +153,48 @@ def test_a_sprite_starts_as_the_mean_of_what_is_seen_where_it_is(monkeypatch):
     right = misplaced(log, ops.convert_to_tensor(path), ops.convert_to_tensor([True]))
     wrong = misplaced(log, ops.convert_to_tensor(path + 1), ops.convert_to_tensor([True]))
     assert float(right[0]) < 1e-3 and float(wrong[0]) > 90
+
+
+def test_chances_of_places_are_those_that_bayes_rule_gives_whole_paths():
+    """Against the sum over all pairs of paths and all places on them, one by one."""
+    layer, rng = Paths(3), np.random.default_rng(0)
+    layer.build((1, 1, 3, 4, 5))
+    layer.down.assign(rng.normal(size=layer.down.shape))
+    layer.across.assign(rng.normal(size=layer.across.shape))
+    layer.pairs.assign(rng.normal(size=layer.pairs.shape))
+    evidence = rng.normal(size=(1, 2, 3, 4, 5)).astype("float32")
+    found = np.exp(np.asarray(layer(ops.convert_to_tensor(evidence))))
+    down, across = (
+        np.exp(table) / np.exp(table).sum(axis=-1, keepdims=True)
+        for table in (np.asarray(layer.down), np.asarray(layer.across))
+    )
+    for i in range(2):
+        speaks = sum(down[:, t] @ evidence[0, i, t] @ across[:, t].T for t in range(3))
+        chance = np.exp(speaks + np.asarray(layer.pairs)[0])
+        chance /= chance.sum()
+        for t in range(3):
+            wanted = down[:, t].T @ chance @ across[:, t]
+            np.testing.assert_allclose(found[0, i, t], wanted, rtol=1e-3, atol=2e-6)
+
+
+@pytest.mark.parametrize("frames", [16, 7])
+def test_what_no_frame_shows_a_path_does(frames):
+    """Things weaker than the noise of a frame, which bounce, are found where they are."""
+    rng, count = np.random.default_rng(1), 6
+    path = motion.trajectory(rng.uniform(size=(count, 2)), rng.uniform(0, 6, count), 16)
+    path = path[:, :frames]
+    apart = np.arange(37) - path[..., None]  # (count, frames, 2, 37)
+    bump = np.exp(-np.square(apart / 2) / 2)
+    evidence = rng.normal(size=(count, 1, frames, 37, 37))
+    evidence[:, 0] += 1.2 * bump[:, :, 0, :, None] * bump[:, :, 1, None]
+    evidence = evidence.astype("float32")
+    layer = Paths(16)
+    found = np.asarray(layer(ops.convert_to_tensor(20 * evidence)))[:, 0]
+    place = np.stack(np.divmod(found.reshape(count, frames, -1).argmax(axis=-1), 37), axis=-1)
+    far = np.linalg.norm(place - path, axis=-1)
+    single = evidence.reshape(count, frames, -1).argmax(axis=-1)
+    missed = np.linalg.norm(np.stack(np.divmod(single, 37), axis=-1) - path, axis=-1)
+    assert np.median(far) <= 2 and np.median(missed) > 8
 
 
 def test_things_without_an_order_may_be_any_sprite():

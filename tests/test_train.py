@@ -14,11 +14,12 @@ import keras
 import numpy as np
 import pytest
 from colour_banks import write_cifar10, write_imagenette
+from hub_helpers import edit_tensors
 from safetensors.numpy import load_file
 from tiny import write_mnist
 
 import vgzoo
-from vgzoo import bench, data
+from vgzoo import bench, data, models
 from vgzoo.errors import UnknownModelError, VgzooError
 from vgzoo.train import checkpoint, export, names, recipes, train, truths
 
@@ -381,6 +382,20 @@ def test_training_goes_on_from_weights_whose_checkpoint_is_gone(run, recipe, tmp
     assert [s.get("from_weights") for s in record["sittings"]] == [None, sha256, None]
     rows = (out / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["step", *map(str, range(2, 45, 2))]
+
+
+def test_layers_that_weights_lack_begin_as_in_a_new_model(run, recipe, tmp_path):
+    shutil.copytree(run / "tiny", tmp_path / "tiny")
+    edit_tensors(tmp_path / "tiny", lambda t: dict(sorted(t.items())[1:]))
+    change(recipe, stages=RECIPE["stages"] * 2)
+    train(recipe, out=tmp_path / "on", weights=tmp_path / "tiny", steps=40, verbose=0)
+    keras.utils.set_random_seed(RECIPE["seed"])
+    new = models.build("glow", seed=RECIPE["seed"], **RECIPE["kwargs"])
+    begun, wanted = weights(tmp_path / "on"), weights(run)
+    lacking = next(v for v in new.trainable_variables if v.path == min(wanted))
+    assert np.abs(lacking - wanted[lacking.path]).max() > 3e-3
+    for key, value in (wanted | {lacking.path: lacking}).items():
+        np.testing.assert_allclose(begun[key], value, atol=2e-3, err_msg=key)
 
 
 def test_weights_of_another_training_are_refused(run, recipe, tmp_path):

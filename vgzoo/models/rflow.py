@@ -37,6 +37,7 @@ from vgzoo.samplers import ode
 _FINEST = 5  # 2^5 steps: in samples of these and more each knows no more than its own moment
 _LEAST = 0.05  # time to the clip, by which no less is divided
 _PLACES = 0.03  # what a nat of places counts in the loss
+_MOST = 2.0  # of a pixel that looking ahead aims at: clips go to 1, guided ones further
 
 
 @register
@@ -144,6 +145,7 @@ class RFlow(Windows, VideoModel):
             name="network",
         )
         self.time = layers.Dense(features, name="time")
+        self.gap = layers.Dense(features, use_bias=False, kernel_initializer="zeros", name="gap")
         self.label = layers.Dense(features, use_bias=False, name="label")
         self.style = layers.Dense(features, name="style")
         things = (1, labels, classes + 1)
@@ -186,7 +188,10 @@ class RFlow(Windows, VideoModel):
         """Times, gaps `(B,)` and classes, as `_classes` gives them → styles `(B, features)`."""
         level = ops.log((1.01 - time) / (0.01 + time)) / 5  # of noise, about -1 … 1
         reach = ops.log(ops.maximum(gap, 0.5 ** (_FINEST + 1))) / np.log(2) / (_FINEST + 1) + 1
-        told = self.time(waves(ops.stack([time, level, reach], axis=-1)))
+        told = self.time(waves(ops.stack([time, level], axis=-1)))
+        # Without a gap this is zero, and at first with one too: looking ahead begins as what holds
+        # at a moment, where untrained answers would be learned from, and grow without bound.
+        told = told + self.gap(waves(reach[:, None]) - waves(ops.zeros((1, 1))))
         return ops.silu(self.style(ops.silu(told + self.label(ops.sum(classes, axis=1)))))
 
     def _classes(self, labels, rows):
@@ -307,7 +312,8 @@ class RFlow(Windows, VideoModel):
             one = self._guided(x, now, half, *told)
             two = self._guided(x + to_middle * one, middle, half, *told)
             mean = (to_middle * one + to_after * two) / (to_middle + to_after)
-            return now, 1 / parts, ops.stop_gradient(x + (1 - at) * mean)
+            whole = ops.clip(x + (1 - at) * mean, -_MOST, _MOST)
+            return now, 1 / parts, ops.stop_gradient(whole)
 
         def plain():
             return time[:count], ops.zeros_like(now), told[1]

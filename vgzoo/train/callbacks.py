@@ -27,21 +27,29 @@ def averaged(model: VideoModel):
             variable.assign(value)
 
 
+_GROWN = 1e3  # times as large as ever before: a loss that only a run that diverges has
+
+
 class Keep(keras.callbacks.Callback):
-    """Writes a checkpoint after each epoch, unless something in it is not finite."""
+    """Writes a checkpoint after each epoch, unless something is not finite or has burst."""
 
     def __init__(self, out: Path, recipe: dict, step: int, spread: Spread):
         super().__init__()
         self.out, self.recipe, self.step, self.spread = out, recipe, step, spread
+        self.most = math.inf  # of the loss
 
     def on_epoch_end(self, epoch, logs=None):
         self.step += self.recipe["epoch_steps"]
         for name, value in (logs or {}).items():
-            if not math.isfinite(value):
+            burst = name == "loss" and abs(value) > _GROWN * self.most
+            if burst or not math.isfinite(value):
                 raise checkpoint.NotFinite(
-                    f"{name} is {value} at step {self.step}; the last good checkpoint is kept in "
-                    f"{self.out}: lower the learning rate, or train in float32"
+                    f"{name} is {value:.3g} at step {self.step}; the last good checkpoint is kept "
+                    f"in {self.out}: lower the learning rate, or train in float32"
                 )
+        if "loss" in (logs or {}):
+            before = self.most if math.isfinite(self.most) else 1.0
+            self.most = max(before, abs(logs["loss"]))
         checkpoint.save(self.out, self.model, self.spread, step=self.step, recipe=self.recipe)
 
 

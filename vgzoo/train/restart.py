@@ -1,8 +1,9 @@
 """A run goes on from a weights folder, where the checkpoint that it came from is gone.
 
 The weights begin as those of the folder, averaged and in half precision as they are, and so does
-their average. Layers that the model has got since begin as they do in a new one. What the folder lacks are the optimizer's moments: they are gathered anew, over some
-steps that leave the weights alone.
+their average; layers that the architecture has got since begin as in a new model. What the folder
+lacks are the optimizer's moments: they are gathered anew, over some steps that leave the weights
+alone.
 """
 
 import json
