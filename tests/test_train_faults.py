@@ -18,7 +18,7 @@ from tiny import TINY
 
 from vgzoo import data, video
 from vgzoo.errors import VgzooError
-from vgzoo.train import checkpoint, curves, train
+from vgzoo.train import callbacks, checkpoint, curves, train
 
 # Of a flow that rounds its clips to levels no NaN would come out.
 RECIPE = PLAIN | {
@@ -144,6 +144,18 @@ def test_nan_in_a_batch_stops_with_the_last_good_checkpoint(recipe, tmp_path, mo
     step, _ = checkpoint.read_metadata(tmp_path / "run")
     kept = load_file(tmp_path / "run" / checkpoint.FILE)
     assert step == 2 and all(np.isfinite(v).all() for v in kept.values())
+
+
+def test_a_run_that_bursts_keeps_its_last_good_checkpoint(tmp_path, monkeypatch):
+    """Where optimizers make steps of one size, a run may diverge for long before it is NaN."""
+    saved = []
+    monkeypatch.setattr(checkpoint, "save", lambda *_, step, **options: saved.append(step))
+    keep = callbacks.Keep(tmp_path, {"epoch_steps": 2}, 10, None)
+    for loss in (4000.0, -0.2, 0.3):  # the first says how large it may be
+        keep.on_epoch_end(0, {"loss": loss, "mse": 1e9})
+    with pytest.raises(checkpoint.NotFinite, match="loss is 5e.06 at step 18; .* lower the"):
+        keep.on_epoch_end(0, {"loss": 5e6})
+    assert saved == [12, 14, 16]
 
 
 def test_corrupt_videos_in_the_folder_are_left_out(recipe, tmp_path):
