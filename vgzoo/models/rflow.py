@@ -12,7 +12,9 @@ and sampling follows that velocity from noise to a clip. What is made for video 
   arXiv 2511.13720);
 - convolutions where pixels are many, attention where they are few (`vgzoo.layers.unet`);
 - things that keep their shape while they move, one for each class, may be seen as sprites, each
-  read off all frames at once (`vgzoo.layers.sprites`): without, shapes drift along a clip;
+  read off all frames at once (`vgzoo.layers.sprites`): without, shapes drift along a clip; where
+  they are is decided for whole paths (`vgzoo.layers.paths`): frame by frame, noise decides it, and
+  things wander;
 - classes may be left out, in training for some clips, so that sampling can be guided (Ho and
   Salimans 2022, arXiv 2207.12598);
 - few steps: in the end it learns to look ahead, two steps at once for a part of each batch, from

@@ -36,20 +36,18 @@ class Keep(keras.callbacks.Callback):
     def __init__(self, out: Path, recipe: dict, step: int, spread: Spread):
         super().__init__()
         self.out, self.recipe, self.step, self.spread = out, recipe, step, spread
-        self.most = math.inf  # of the loss
+        self.most = 0.0  # of the loss, before the first epoch
 
     def on_epoch_end(self, epoch, logs=None):
         self.step += self.recipe["epoch_steps"]
         for name, value in (logs or {}).items():
-            burst = name == "loss" and abs(value) > _GROWN * self.most
+            burst = self.most and name == "loss" and abs(value) > _GROWN * self.most
             if burst or not math.isfinite(value):
                 raise checkpoint.NotFinite(
                     f"{name} is {value:.3g} at step {self.step}; the last good checkpoint is kept "
                     f"in {self.out}: lower the learning rate, or train in float32"
                 )
-        if "loss" in (logs or {}):
-            before = self.most if math.isfinite(self.most) else 1.0
-            self.most = max(before, abs(logs["loss"]))
+        self.most = max(self.most, abs((logs or {}).get("loss", 0.0)), 1.0)
         checkpoint.save(self.out, self.model, self.spread, step=self.step, recipe=self.recipe)
 
 
