@@ -10,7 +10,7 @@ matrices. The posterior over these pairs, by Bayes' rule, gives back the chances
 import numpy as np
 from keras import layers, ops
 
-_PHASES, _SPEEDS = 24, 12  # of the paths at first
+_APART = 3  # pixels from one path to the next at first, where they cross the middle of the clip
 _FASTEST = 0.1  # of the room that there is along an axis, for each frame
 _WIDTH = 1.3  # pixels, of a path at first
 _LEAST = 1e-6  # chance that is left to places that no likely path crosses
@@ -32,12 +32,15 @@ class Paths(layers.Layer):
         self.down, self.across = (
             self.add_weight(
                 name=name,
-                shape=(_PHASES * _SPEEDS, self.frames, count),
-                initializer=lambda shape, dtype: ops.convert_to_tensor(_straight(*shape), dtype),
+                shape=table.shape,
+                initializer=lambda _, dtype, table=table: ops.convert_to_tensor(table, dtype),
             )
-            for name, count in (("down", rows), ("across", columns))
+            for name, table in (
+                ("down", _straight(self.frames, rows)),
+                ("across", _straight(self.frames, columns)),
+            )
         )
-        pairs = (1, _PHASES * _SPEEDS, _PHASES * _SPEEDS)
+        pairs = (1, self.down.shape[0], self.across.shape[0])
         self.pairs = self.add_weight(name="pairs", shape=pairs, initializer="zeros")
 
     def call(self, evidence):
@@ -47,34 +50,34 @@ class Paths(layers.Layer):
             ops.softmax(ops.cast(table, "float32")[:, :frames], axis=-1)
             for table in (self.down, self.across)
         )
-        count = down.shape[0]
-        flat_down = ops.reshape(ops.transpose(down, (1, 0, 2)), (frames, count, rows))
-        flat_across = ops.reshape(across, (count, frames * columns))
+        ways = down.shape[0], across.shape[0]
+        down = ops.transpose(down, (1, 0, 2))
+        across = ops.reshape(across, (ways[1], frames * columns))
         x = ops.reshape(evidence, (-1, frames, rows, columns))
-        # For each path down, what is met across: (N, count, T · columns).
-        x = ops.transpose(ops.matmul(flat_down, x), (0, 2, 1, 3))
-        x = ops.reshape(x, (-1, count, frames * columns))
-        x = ops.matmul(x, ops.transpose(flat_across)) + ops.cast(self.pairs, "float32")
-        x = ops.softmax(ops.reshape(x, (-1, count * count)), axis=-1)
-        x = ops.matmul(ops.reshape(x, (-1, count, count)), flat_across)
-        x = ops.transpose(ops.reshape(x, (-1, count, frames, columns)), (0, 2, 1, 3))
-        x = ops.matmul(ops.transpose(flat_down, (0, 2, 1)), x)
+        # For each path down, what is met across: (N, ways down, T · columns).
+        x = ops.transpose(ops.matmul(down, x), (0, 2, 1, 3))
+        x = ops.reshape(x, (-1, ways[0], frames * columns))
+        x = ops.matmul(x, ops.transpose(across)) + ops.cast(self.pairs, "float32")
+        x = ops.softmax(ops.reshape(x, (-1, ways[0] * ways[1])), axis=-1)
+        x = ops.matmul(ops.reshape(x, (-1, *ways)), across)
+        x = ops.transpose(ops.reshape(x, (-1, ways[0], frames, columns)), (0, 2, 1, 3))
+        x = ops.matmul(ops.transpose(down, (0, 2, 1)), x)
         return ops.log(ops.reshape(x, (-1, things, frames, rows, columns)) + _LEAST)
 
     def compute_output_shape(self, shape):
         return shape
 
 
-def _straight(count: int, frames: int, places: int) -> np.ndarray:
-    """Logits of paths that go straight on and turn around at both ends: `(count, frames, places)`.
+def _straight(frames: int, places: int) -> np.ndarray:
+    """Logits of paths that go straight on and turn around at both ends: `(paths, frames, places)`.
 
     Each passes the middle of the clip somewhere on its way there and back, at one of some speeds.
     """
     room = places - 1
-    phase = np.linspace(0, 2 * room, _PHASES, endpoint=False)
-    speed = np.linspace(0, _FASTEST * room, count // _PHASES)
+    phase = np.linspace(0, 2 * room, max(2 * room // _APART, 2), endpoint=False)
+    speed = np.linspace(0, _FASTEST * room, max(room // _APART, 2))
     time = np.arange(frames) - (frames - 1) / 2
     way = phase[:, None, None] + speed[:, None] * time
     place = room - np.abs(np.mod(way, 2 * room) - room)
-    apart = np.arange(places) - place.reshape(count, frames, 1)
+    apart = np.arange(places) - place.reshape(-1, frames, 1)
     return (-np.square(apart / _WIDTH) / 2).astype("float32")
