@@ -1,4 +1,4 @@
-"""What a rectified flow alone keeps: lines, masks, classes, looking ahead."""
+"""What a rectified flow alone keeps: lines, masks, classes, paths."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def knowing(clip: np.ndarray, **options):
     """A model that knows the one clip that there is, `(T, H, W, C)` in [-1, 1]."""
     model = models.build("rflow", **TINY["rflow"], **options)
 
-    def parts(x, time, gap, classes, given, known):
+    def parts(x, time, classes, given, known, ways=None):
         whole = known * given + (1 - known) * ops.broadcast_to(clip[None], ops.shape(x))
         return whole, None, None
 
@@ -41,45 +41,11 @@ def test_who_knows_the_clip_makes_it(steps, sampler):
 def test_the_loss_of_who_knows_the_clip_is_nothing():
     clip = clip_batch(TINY["rflow"], 1)
     batch = {"clip": np.repeat(clip, 4, axis=0), "label": np.zeros((4, 2), "int32")}
-    for ahead in (None, (0, 2)):  # along a straight line two steps lead where one does
-        model = knowing((clip[0] / 127.5 - 1).astype("float32"))
-        model.ahead = ahead
-        loss = model.compute_loss({k: ops.convert_to_tensor(v) for k, v in batch.items()})
-        assert float(loss) < 1e-6
-        wrong = knowing((0.9 * (clip[0] / 127.5 - 1)).astype("float32"))
-        wrong.ahead = ahead
-        assert float(wrong.compute_loss(batch)) > 1e-3
-
-
-def test_what_looks_ahead_learns_two_steps_of_its_own():
-    model = kept("rflow")
-    rng = np.random.default_rng(0)
-    clip = ops.convert_to_tensor(rng.uniform(-1, 1, (4, 6, 16, 16, 1)).astype("float32"))
-    noise = ops.convert_to_tensor(rng.normal(size=clip.shape).astype("float32"))
-    known, classes = ops.zeros_like(clip), model._classes(None, 4)
-    time = ops.convert_to_tensor(np.full(4, 0.5, "float32"))
-    told = (noise, classes, clip, known)
-    before = model._ahead(ops.convert_to_tensor(0) - 1, time, *told)
-    for found, wanted in zip(before, (time, 0 * time, clip), strict=True):
-        np.testing.assert_array_equal(found, wanted)
-    now, gap, target = (np.asarray(x) for x in model._ahead(ops.convert_to_tensor(3), time, *told))
-    assert (gap[:2] > 0).all() and (gap[2:] == 0).all()  # the first half of the batch
-    for i in range(2):
-        parts = round(1 / gap[i])
-        first = np.flatnonzero(
-            np.isclose(ode.shifted(np.arange(parts) / parts, model.shift), now[i], atol=1e-6)
-        )[0]
-        times = ode.shifted((first + np.array([0, 0.5, 1])) / parts, model.shift)
-        begin = x = times[0] * clip[i : i + 1] + (1 - times[0]) * noise[i : i + 1]
-        for at, after in zip(times, times[1:], strict=False):
-            x = x + (after - at) * model._velocity(
-                x, *(ops.full((1,), v, "float32") for v in (at, gap[i] / 2)),
-                classes[:1], clip[:1], known[:1],
-            )  # fmt: skip
-        share = (times[2] - times[0]) / (1 - times[0])
-        whole = np.clip(begin + (x - begin) / share, -2, 2)  # so that nothing grows without bound
-        one, two = (begin + share * (each - begin) for each in (target[i : i + 1], whole))
-        np.testing.assert_allclose(one, two, atol=1e-4)
+    model = knowing((clip[0] / 127.5 - 1).astype("float32"))
+    loss = model.compute_loss({k: ops.convert_to_tensor(v) for k, v in batch.items()})
+    assert float(loss) < 1e-6
+    wrong = knowing((0.9 * (clip[0] / 127.5 - 1)).astype("float32"))
+    assert float(wrong.compute_loss(batch)) > 1e-3
 
 
 def test_every_parameter_learns():
@@ -91,22 +57,10 @@ def test_every_parameter_learns():
     assert not same
 
 
-def test_time_and_gap_are_told_apart():
-    model = models.build("rflow", **TINY["rflow"])
-    none = model._classes(None, 3)
-
-    def style(*pairs):
-        return np.asarray(model._style(*np.array(pairs, "float32").T, none))
-
-    a, b, c = style((0.1, 0), (0.12, 0), (0.1, 0.5))
-    assert np.abs(a - b).max() > 1e-3
-    np.testing.assert_allclose(a, c, atol=1e-6)  # looking ahead begins as not looking
-    model.gap.kernel.assign(np.random.default_rng(0).normal(size=model.gap.kernel.shape))
-    a, b, c = style((0.1, 0), (0.12, 0), (0.1, 0.5))
-    assert np.abs(a - c).max() > 1e-3
-    fine, finer, none_ = style((0.1, 1 / 64), (0.1, 1 / 200), (0.1, 0))
-    np.testing.assert_allclose(fine, none_, atol=1e-5)
-    np.testing.assert_allclose(finer, none_, atol=1e-5)
+def test_times_are_told_apart():
+    model = kept("rflow")
+    style = np.asarray(model._style(np.array([0.1, 0.12], "float32"), model._classes(None, 2)))
+    assert np.abs(style[0] - style[1]).max() > 1e-3
 
 
 # -- classes -------------------------------------------------------------------------------
@@ -119,9 +73,8 @@ def test_classes_have_no_order_and_make_a_difference():
     assert_same_clips(model.generate(2, labels=[3, 8])[:1], made[:1])
     other = model.generate(2, labels=[[3, 9], [1, 2]])
     assert (np.abs(other.astype(int) - made).max(axis=(1, 2, 3, 4)) > 3).all()
-    model.ahead = None
     plain = build("rflow")
-    plain.ahead, plain.guidance = None, 3.0
+    plain.guidance = 3.0
     guided, free = (m.generate(1, labels=[3, 8]) for m in (plain, model))
     assert np.abs(guided.astype(int) - free).max() > 3
 

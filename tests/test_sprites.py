@@ -8,6 +8,7 @@ from keras import ops
 from vgzoo.data import motion
 from vgzoo.layers.paths import Paths
 from vgzoo.layers.sprites import Sprites, misplaced
+from vgzoo.models import rflow
 
 
 def sprites(count: int = 2) -> Sprites:
@@ -56,26 +57,68 @@ def test_a_sprite_starts_as_the_mean_of_what_is_seen_where_it_is(monkeypatch):
     assert float(right[0]) < 1e-3 and float(wrong[0]) > 90
 
 
+def weighed(frames: int, rows: int, columns: int) -> tuple[Paths, np.ndarray, list[np.ndarray]]:
+    """Paths with random weights; how often each pair is taken, and the chances of places."""
+    layer, rng = Paths(frames), np.random.default_rng(0)
+    layer.build((1, 1, frames, rows, columns))
+    for weight, scale in ((layer.down, 1), (layer.across, 1), (layer.speeds, 0.05)):
+        weight.assign(rng.normal(size=weight.shape) * scale)
+    taken = np.tile(np.exp(20 * np.asarray(layer.speeds)[0]), (layer.there[0], layer.aside[0]))
+    tables = [np.exp(np.asarray(table)) for table in (layer.down, layer.across)]
+    tables = [table / table.sum(axis=-1, keepdims=True) for table in tables]
+    return layer, taken / taken.sum(), tables
+
+
 def test_chances_of_places_are_those_that_bayes_rule_gives_whole_paths():
     """Against the sum over all pairs of paths and all places on them, one by one."""
-    layer, rng = Paths(3), np.random.default_rng(0)
-    layer.build((1, 1, 3, 4, 5))
-    layer.down.assign(rng.normal(size=layer.down.shape))
-    layer.across.assign(rng.normal(size=layer.across.shape))
-    layer.pairs.assign(rng.normal(size=layer.pairs.shape))
-    evidence = rng.normal(size=(1, 2, 3, 4, 5)).astype("float32")
-    found = np.exp(np.asarray(layer(ops.convert_to_tensor(evidence))))
-    down, across = (
-        np.exp(table) / np.exp(table).sum(axis=-1, keepdims=True)
-        for table in (np.asarray(layer.down), np.asarray(layer.across))
-    )
-    for i in range(2):
+    layer, taken, (down, across) = weighed(3, 4, 5)
+    evidence = np.random.default_rng(1).normal(size=(1, 3, 3, 4, 5)).astype("float32")
+    ways = np.array([[[-1, -1], [3, 1], [2, -1]]], "int32")
+    found = np.exp(np.asarray(layer(*map(ops.convert_to_tensor, (evidence, ways)))))
+    likeliest = np.asarray(layer.likeliest(ops.convert_to_tensor(evidence)))[0]
+    for i, (way, other) in enumerate(ways[0]):
         speaks = sum(down[:, t] @ evidence[0, i, t] @ across[:, t].T for t in range(3))
-        chance = np.exp(speaks + np.asarray(layer.pairs)[0])
+        chance = np.exp(speaks) * taken
+        assert tuple(likeliest[i]) == np.unravel_index(chance.argmax(), chance.shape)
+        chance[np.arange(len(chance)) != way] *= way < 0  # those that are told are taken
+        chance[:, np.arange(chance.shape[1]) != other] *= other < 0
         chance /= chance.sum()
         for t in range(3):
             wanted = down[:, t].T @ chance @ across[:, t]
             np.testing.assert_allclose(found[0, i, t], wanted, rtol=1e-3, atol=2e-6)
+
+
+def test_things_are_told_the_likeliest_of_the_paths_they_may_have_taken():
+    """And how unlikely they move as they do: against all pairs, one by one."""
+    layer, taken, tables = weighed(5, 4, 6)
+    rng = np.random.default_rng(1)
+    path = np.stack([rng.integers(0, n, (2, 3, 5)) for n in (4, 6)], axis=-1).astype("int32")
+    ways, nats = (np.asarray(x) for x in layer.assign(ops.convert_to_tensor(path)))
+    for one, way, found in zip(path, ways, nats, strict=True):
+        wanted = []
+        for thing, (down, across) in zip(one, way, strict=True):
+            met = [
+                table[:, np.arange(5), thing[:, axis]].prod(axis=1)
+                for axis, table in enumerate(tables)
+            ]
+            chance = taken * np.outer(*met)
+            assert chance[down, across] == pytest.approx(chance.max())
+            wanted.append(-np.log(chance.sum()) / 5)
+        assert found == pytest.approx(np.mean(wanted), rel=1e-5)
+
+
+def test_paths_are_drawn_as_often_as_they_are_taken():
+    layer, taken, _ = weighed(3, 7, 10)
+    noise = np.random.default_rng(1).normal(size=(40_000, 50)).astype("float32")
+    ways = np.asarray(layer.draw(ops.convert_to_tensor(noise), 2))
+    assert ways.shape == (40_000, 2, 2) and ways.min() >= 0
+    for thing in range(2):
+        counts = np.zeros_like(taken)
+        np.add.at(counts, tuple(ways[:, thing].T), 1)
+        deviation = np.sqrt(taken * (1 - taken) / 40_000)
+        assert (np.abs(counts / 40_000 - taken) < 4.5 * deviation).all()
+    both = np.mean((ways[:, 0] == ways[:, 1]).all(axis=-1))
+    assert both == pytest.approx((taken**2).sum(), abs=0.01)  # each thing goes its own way
 
 
 @pytest.mark.parametrize("frames", [16, 7])
@@ -118,15 +161,50 @@ def test_things_without_an_order_may_be_any_sprite():
 
 def test_paths_follow_their_labels():
     """The sprite of the smaller label is told the path of the thing that has it."""
-    model = kept("rflow")
-    labels, rng = np.array([[7, 2], [2, 7]], "int32"), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
+    labels = ops.convert_to_tensor(np.array([[7, 2], [2, 7]], "int32"))
     path = rng.integers(0, 9, (1, 2, 6, 2)).astype("int32")
     path = np.concatenate([path, path[:, ::-1]])
-    log = np.log(rng.dirichlet(np.ones(81), (1, 2, 6)).reshape(1, 2, 6, 9, 9)).astype("float32")
-    log = np.repeat(log, 2, axis=0)
-    tensors = [ops.convert_to_tensor(x) for x in (log, np.sort(labels), labels, path)]
-    tensors[1] = model._classes(tensors[1], 2)
-    first, second = np.asarray(model._misplaced(*tensors))
-    assert first == pytest.approx(second)
-    tensors[3] = ops.flip(tensors[3], axis=1)
-    assert abs(float(model._misplaced(*tensors)[0]) - first) > 1e-3
+    found = np.asarray(rflow._ordered(ops.convert_to_tensor(path), labels))
+    np.testing.assert_array_equal(found, np.stack([path[1], path[1]]))
+
+
+def test_what_changes_its_label_keeps_its_path(monkeypatch):
+    """Sprites come in the order of labels, so that another one may take the path over."""
+    model = kept("rflow")
+    ways = np.array([[[1, 2], [0, 1]]] * 2, "int32")  # of the smaller label, then of the larger
+    monkeypatch.setattr(model.sprites, "ways", lambda *_: ops.convert_to_tensor(ways))
+    clip = ops.zeros((2, 6, 16, 16, 1))
+    before, after = np.array([[3, 5], [5, 3]], "int32"), np.array([[8, 5], [5, 2]], "int32")
+    new, old = (np.asarray(x) for x in model.kept(clip, before, after))
+    np.testing.assert_array_equal(old, ways)
+    np.testing.assert_array_equal(new, [ways[0, ::-1], ways[1]])
+    for told in ((None, after), (before, None)):
+        for each in model.kept(clip, *told):
+            np.testing.assert_array_equal(each, ways)
+
+
+def test_paths_are_drawn_where_nothing_is_known_and_sprites_keep_to_them(monkeypatch):
+    model = kept("rflow")
+    noise = np.random.default_rng(0).normal(size=(3, 6, 16, 16, 1)).astype("float32")
+    known = np.zeros((3, 6, 16, 16, 1), "float32")
+    known[1, :, 2, 3] = 1
+    ways = model._drawn(*map(ops.convert_to_tensor, (noise, known)))
+    drawn = np.asarray(ways)
+    assert (drawn[[0, 2]] >= 0).all() and (drawn[1] == -1).all()
+    assert (drawn[0] != drawn[2]).any()
+    monkeypatch.setattr(
+        model.sprites, "_chances", lambda *_: ops.zeros((3, 2, 6, 9, 9))
+    )  # nothing that is seen speaks for any place
+    told = (noise, np.zeros(3, "float32"), model._classes(None, 3), noise, known, ways)
+    *_, places = model._parts(*map(ops.convert_to_tensor, told))
+    chance = np.exp(np.asarray(places))
+    whole = model.sprites.whole
+    tables = [np.exp(np.asarray(table)) for table in (whole.down, whole.across)]
+    tables = [table / table.sum(axis=-1, keepdims=True) for table in tables]
+    for i in (0, 2):
+        for thing in range(2):
+            down, across = (table[way] for table, way in zip(tables, drawn[i, thing], strict=True))
+            wanted = down[:, :, None] * across[:, None]
+            np.testing.assert_allclose(chance[i, thing], wanted, atol=1e-4)
+    assert np.abs(chance[1, 0, 0] - chance[1, 0, 5]).max() < 0.02  # of no path in particular

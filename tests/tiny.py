@@ -105,7 +105,6 @@ TINY = {
         "sprite": 8,
         "context": 3,
         "steps": 4,
-        "ahead": [0, 2],
     },
     "restorer": {
         "frames": 13,

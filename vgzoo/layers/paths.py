@@ -5,6 +5,9 @@ says much: radar calls this "track before detect". The paths along each axis are
 hundred, at first straight ones between walls, learned from there; every path down goes with every
 path across, so that a table of a few hundred stands for their square, and all of it is products of
 matrices. The posterior over these pairs, by Bayes' rule, gives back the chances of places.
+
+How often the paths are taken is learned too, as a table of the speeds down and across, so that they
+can be drawn, before anything is seen: where things go is decided at once then, and whole.
 """
 
 import numpy as np
@@ -14,6 +17,8 @@ _APART = 3  # pixels from one path to the next at first, where they cross the mi
 _FASTEST = 0.1  # of the room that there is along an axis, for each frame
 _WIDTH = 1.3  # pixels, of a path at first
 _LEAST = 1e-6  # chance that is left to places that no likely path crosses
+_FAST = 20.0  # logits of speeds for one unit of their weights, which learn as slowly as all others
+_NEVER = -1e4  # logit of paths that are not taken
 
 
 class Paths(layers.Layer):
@@ -29,49 +34,149 @@ class Paths(layers.Layer):
 
     def build(self, shape):
         *_, rows, columns = shape
+        (*self.there, down), (*self.aside, across) = (
+            _straight(self.frames, places) for places in (rows, columns)
+        )
         self.down, self.across = (
             self.add_weight(
                 name=name,
                 shape=table.shape,
                 initializer=lambda _, dtype, table=table: ops.convert_to_tensor(table, dtype),
             )
-            for name, table in (
-                ("down", _straight(self.frames, rows)),
-                ("across", _straight(self.frames, columns)),
-            )
+            for name, table in (("down", down), ("across", across))
         )
-        pairs = (1, self.down.shape[0], self.across.shape[0])
-        self.pairs = self.add_weight(name="pairs", shape=pairs, initializer="zeros")
+        speeds = (1, self.there[1], self.aside[1])
+        self.speeds = self.add_weight(name="speeds", shape=speeds, initializer="zeros")
 
-    def call(self, evidence):
-        """Logits float32 `(B, K, T, rows, columns)` → of the same shape."""
+    def call(self, evidence, ways=None):
+        """Logits float32 `(B, K, T, rows, columns)` → of the same shape.
+
+        Args:
+            ways: int `(B, K, 2)`, which paths down and across are taken; -1 where that is not told.
+        """
         _, things, frames, rows, columns = evidence.shape
-        down, across = (
-            ops.softmax(ops.cast(table, "float32")[:, :frames], axis=-1)
-            for table in (self.down, self.across)
-        )
-        ways = down.shape[0], across.shape[0]
-        down = ops.transpose(down, (1, 0, 2))
-        across = ops.reshape(across, (ways[1], frames * columns))
-        x = ops.reshape(evidence, (-1, frames, rows, columns))
-        # For each path down, what is met across: (N, ways down, T · columns).
-        x = ops.transpose(ops.matmul(down, x), (0, 2, 1, 3))
-        x = ops.reshape(x, (-1, ways[0], frames * columns))
-        x = ops.matmul(x, ops.transpose(across)) + ops.cast(self.pairs, "float32")
-        x = ops.softmax(ops.reshape(x, (-1, ways[0] * ways[1])), axis=-1)
-        x = ops.matmul(ops.reshape(x, (-1, *ways)), across)
-        x = ops.transpose(ops.reshape(x, (-1, ways[0], frames, columns)), (0, 2, 1, 3))
+        x, down, across = self._weighed(evidence)
+        counts = x.shape[1:]
+        if ways is not None:
+            down_only, across_only = (
+                ops.reshape(only, (-1, count))
+                for only, count in zip(_only(ways, counts), counts, strict=True)
+            )
+            x = x + down_only[:, :, None] + across_only[:, None, :]
+        x = ops.softmax(ops.reshape(x, (-1, counts[0] * counts[1])), axis=-1)
+        x = ops.matmul(ops.reshape(x, (-1, *counts)), across)
+        x = ops.transpose(ops.reshape(x, (-1, counts[0], frames, columns)), (0, 2, 1, 3))
         x = ops.matmul(ops.transpose(down, (0, 2, 1)), x)
         return ops.log(ops.reshape(x, (-1, things, frames, rows, columns)) + _LEAST)
 
-    def compute_output_shape(self, shape):
+    def likeliest(self, evidence):
+        """Which paths are taken, for logits as `call` takes them: `ways`."""
+        x, *_ = self._weighed(evidence)
+        counts = x.shape[1:]
+        best = ops.argmax(ops.reshape(x, (-1, evidence.shape[1], counts[0] * counts[1])), axis=-1)
+        return _pair(best, counts)
+
+    def _weighed(self, evidence):
+        """Logits of every path down with every one across `(B · K, down, across)`, and both tables.
+
+        These are `(T, down, rows)` and `(across, T · columns)`.
+        """
+        *_, frames, rows, columns = evidence.shape
+        down, across = (ops.exp(table) for table in self._tables(frames))
+        counts = down.shape[0], across.shape[0]
+        down = ops.transpose(down, (1, 0, 2))
+        across = ops.reshape(across, (counts[1], frames * columns))
+        x = ops.reshape(evidence, (-1, frames, rows, columns))
+        # For each path down, what is met across: (N, paths down, T · columns).
+        x = ops.transpose(ops.matmul(down, x), (0, 2, 1, 3))
+        x = ops.reshape(x, (-1, counts[0], frames * columns))
+        return ops.matmul(x, ops.transpose(across)) + self._taken(), down, across
+
+    def assign(self, path):
+        """The likeliest paths of things, and how unlikely it is that things go as they do.
+
+        Args:
+            path: int `(B, K, T, 2)`, where they are.
+
+        Returns:
+            `ways` as `call` takes them, and nats of a place, mean over things and frames, `(B,)`.
+        """
+        _, things, frames, _ = path.shape
+        down, across = (
+            self._along(table, path[..., axis]) for axis, table in enumerate(self._tables(frames))
+        )
+        x = self._taken() + down[..., :, None] + across[..., None, :]
+        counts = x.shape[2:]
+        x = ops.reshape(x, (-1, things, counts[0] * counts[1]))
+        nats = -ops.mean(ops.logsumexp(x, axis=-1), axis=1) / frames
+        return _pair(ops.argmax(x, axis=-1), counts), nats
+
+    def draw(self, noise, things: int):
+        """The paths of things that nothing is seen of yet: `ways`, as `call` takes them.
+
+        Args:
+            noise: normal numbers `(B, ·)`, of which some are used up.
+            things: K.
+        """
+        share = (1 + ops.erf(noise / np.sqrt(2))) / 2
+        share = ops.clip(share, _LEAST, 1 - _LEAST)
+        speeds = self.there[1] * self.aside[1]
+        share = ops.reshape(share[:, : things * (speeds + 2)], (-1, things, speeds + 2))
+        phase, chance = ops.split(share, [2], axis=-1)
+        # The largest of logits with Gumbel noise is a draw, and rounding hardly ever changes it.
+        logits = _FAST * ops.reshape(ops.cast(self.speeds, "float32"), (speeds,))
+        speed = ops.argmax(logits - ops.log(-ops.log(chance)), axis=-1)
+        speed = _pair(speed, (self.there[1], self.aside[1]))
+        phases, counts = zip(self.there, self.aside, strict=True)
+        phase = ops.cast(phase * np.array(phases, "float32"), "int32")
+        return phase * np.array(counts, "int32") + speed
+
+    def _tables(self, frames: int):
+        """Logarithms of the chances of places on each path down and across."""
+        return [
+            ops.log_softmax(ops.cast(table, "float32")[:, :frames], axis=-1)
+            for table in (self.down, self.across)
+        ]
+
+    def _taken(self):
+        """How often each path down goes with each across: logarithms `(down, across)`."""
+        logits = _FAST * ops.cast(self.speeds, "float32")[0]
+        logits = ops.tile(logits, (self.there[0], self.aside[0]))
+        return logits - ops.logsumexp(logits)
+
+    @staticmethod
+    def _along(table, places):
+        """Logarithms of the chances of places `(B, K, T)` on each path: `(B, K, paths)`."""
+        paths, frames, count = table.shape
+        _, things, _ = places.shape
+        met = ops.reshape(ops.one_hot(places, count), (-1, frames * count))
+        met = ops.matmul(met, ops.transpose(ops.reshape(table, (paths, frames * count))))
+        return ops.reshape(met, (-1, things, paths))
+
+    def compute_output_shape(self, shape, ways=None):
         return shape
 
 
-def _straight(frames: int, places: int) -> np.ndarray:
-    """Logits of paths that go straight on and turn around at both ends: `(paths, frames, places)`.
+def _only(ways, counts):
+    """Logits that leave the paths that are told alone, one axis after the other `(B, K, ·)`."""
+    for way, count in zip(ops.unstack(ways, axis=-1), counts, strict=True):
+        told = ops.one_hot(way, count)  # all 0 for -1
+        yield _NEVER * (ops.sum(told, axis=-1, keepdims=True) - told)
+
+
+def _pair(index, counts):
+    """Numbers in a table of two axes → numbers along each, int32 `(…, 2)`."""
+    index = ops.cast(index, "int32")
+    return ops.stack([index // counts[1], index % counts[1]], axis=-1)
+
+
+def _straight(frames: int, places: int) -> tuple[int, int, np.ndarray]:
+    """Paths that go straight on and turn around at both ends.
 
     Each passes the middle of the clip somewhere on its way there and back, at one of some speeds.
+
+    Returns:
+        How many phases and speeds, and logits `(phases · speeds, frames, places)`.
     """
     room = places - 1
     phase = np.linspace(0, 2 * room, max(2 * room // _APART, 2), endpoint=False)
@@ -80,4 +185,5 @@ def _straight(frames: int, places: int) -> np.ndarray:
     way = phase[:, None, None] + speed[:, None] * time
     place = room - np.abs(np.mod(way, 2 * room) - room)
     apart = np.arange(places) - place.reshape(-1, frames, 1)
-    return (-np.square(apart / _WIDTH) / 2).astype("float32")
+    logits = (-np.square(apart / _WIDTH) / 2).astype("float32")
+    return len(phase), len(speed), logits

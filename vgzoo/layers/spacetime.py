@@ -94,11 +94,12 @@ def mean_around(x, size: int):
 
 
 def space_to_depth(x, block: int):
-    """`(N, H, W, C)` → `(N, H/block, W/block, C·block²)`."""
-    _, height, width, channels = x.shape
+    """`(N, …, H, W, C)` → `(N, …, H/block, W/block, C·block²)`."""
+    _, *between, height, width, channels = x.shape
     x = ops.reshape(x, (-1, height // block, block, width // block, block, channels))
     x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(x, (-1, height // block, width // block, block * block * channels))
+    size = height // block, width // block, block * block * channels
+    return ops.reshape(x, (-1, *between, *size))
 
 
 def depth_to_space(x, block: int):

@@ -27,9 +27,16 @@ class Editing:
     the `shift` of its sampler's times.
     """
 
-    def velocities(self, clip, known, labels, guidance):
-        """`(x, time) → dx/dtime` under classes, a clip in [-1, 1] being known in part."""
+    def velocities(self, clip, known, labels, guidance, kept=None):
+        """`(x, time) → dx/dtime` under classes, a clip in [-1, 1] being known in part.
+
+        `kept` is what is to stay as it is in all of it, as the method `kept` says.
+        """
         raise self._does_not("edit")
+
+    def kept(self, source, source_labels, labels):
+        """What of a clip stays as it is under new labels: for these, and for its own."""
+        return None, None
 
     def edit(
         self,
@@ -108,14 +115,16 @@ class Editing:
         def run(noise, clip, gap, source, labels, source_labels):
             clip, source = (ops.cast(x, "float32") / 127.5 - 1 for x in (clip, source))
             known = 1 - ops.cast(gap, "float32")
-            to = self.velocities(clip, known, labels, guidance)
+            new, old = self.kept(source, source_labels, labels)
+            to = self.velocities(clip, known, labels, guidance, new)
             noise = ops.moveaxis(noise, 2, 0)
             if method == "sdedit":
                 start = times[0] * source + (1 - times[0]) * noise[0]
                 made = ode.follow(lambda x, time, _: to(x, time), start, times)
             else:
                 # What the clip was is known nowhere: where it has been changed, it shows the new.
-                away = self.velocities(source, ops.zeros_like(known), source_labels, 1.0)
+                nothing = ops.zeros_like(known)
+                away = self.velocities(source, nothing, source_labels, 1.0, old)
                 made = ode.follow(ode.difference(to, away, source, noise), source, times)
             return to_uint8(known * clip + (1 - known) * made)
 

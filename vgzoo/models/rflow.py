@@ -14,15 +14,14 @@ and sampling follows that velocity from noise to a clip. What is made for video 
 - things that keep their shape while they move, one for each class, may be seen as sprites, each
   read off all frames at once (`vgzoo.layers.sprites`): without, shapes drift along a clip; where
   they are is decided for whole paths (`vgzoo.layers.paths`): frame by frame, noise decides it, and
-  things wander;
+  things wander. The paths of a clip that nothing is known of are drawn before the first step, and
+  an edit keeps those that it finds: the flow goes from noise to what a clip shows on these, which
+  takes few steps where it would take many to make up its mind;
 - classes may be left out, in training for some clips, so that sampling can be guided (Ho and
-  Salimans 2022, arXiv 2207.12598);
-- few steps: in the end it learns to look ahead, two steps at once for a part of each batch, from
-  its own velocities (shortcut models, Frans et al. 2024, arXiv 2410.12557).
+  Salimans 2022, arXiv 2207.12598).
 """
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 from vgzoo import random
@@ -36,10 +35,10 @@ from vgzoo.models.base import VideoModel, register
 from vgzoo.optimizers import Muon
 from vgzoo.samplers import ode
 
-_FINEST = 5  # 2^5 steps: in samples of these and more each knows no more than its own moment
 _LEAST = 0.05  # time to the clip, by which no less is divided
 _PLACES = 0.03  # what a nat of places counts in the loss
-_MOST = 2.0  # of a pixel that looking ahead aims at: clips go to 1, guided ones further
+_TOLD = 0.6  # of the clips trained on are told the paths that things take
+_SEEN = 0.95  # time at which a clip is looked at for its paths
 
 
 @register
@@ -63,8 +62,6 @@ class RFlow(Windows, VideoModel):
         moment: mean and deviation of the logit of the times trained on; 0 is noise, 1 the clip.
         known: share of the clips trained on of which a part is known.
         unlabelled: share of those whose classes are left out.
-        ahead: `(step, n)`: from that step on, an n-th of each batch learns to look ahead; None for
-            never.
 
     Example:
 
@@ -81,7 +78,6 @@ class RFlow(Windows, VideoModel):
         "arXiv:2210.02747",
         "arXiv:2511.13720",
         "arXiv:2301.11093",
-        "arXiv:2410.12557",
     )
     options = ("labels", "steps")
     any_length = True
@@ -112,7 +108,6 @@ class RFlow(Windows, VideoModel):
         moment: tuple[float, float] = (-1.3, 1.2),
         known: float = 0.5,
         unlabelled: float = 0.1,
-        ahead: tuple[int, int] | None = None,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
         cell = patch * 2 ** len(widths)
@@ -134,7 +129,6 @@ class RFlow(Windows, VideoModel):
         self.context, self.steps, self.sampler = context, steps, sampler
         self.guidance, self.shift, self.moment = guidance, shift, tuple(moment)
         self.known, self.unlabelled = known, unlabelled
-        self.ahead = tuple(ahead) if ahead else None
         self.network = VideoUNet(
             channels + (sprite > 0),  # and how far the sprites are trusted
             patch=patch,
@@ -147,11 +141,10 @@ class RFlow(Windows, VideoModel):
             name="network",
         )
         self.time = layers.Dense(features, name="time")
-        self.gap = layers.Dense(features, use_bias=False, kernel_initializer="zeros", name="gap")
         self.label = layers.Dense(features, use_bias=False, name="label")
         self.style = layers.Dense(features, name="style")
         things = (1, labels, classes + 1)
-        self._style(ops.zeros((1,)), ops.zeros((1,)), ops.zeros(things))
+        self._style(ops.zeros((1,)), ops.zeros(things))
         _, seen = self.network(
             keras.KerasTensor((1, frames, height, width, channels + 1)),
             keras.KerasTensor((1, features)),
@@ -178,7 +171,6 @@ class RFlow(Windows, VideoModel):
             **super().get_config(),
             **{key: getattr(self, key) for key in own},
             **{key: list(getattr(self, key)) for key in lists},
-            "ahead": self.ahead and list(self.ahead),
         }
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
@@ -186,14 +178,10 @@ class RFlow(Windows, VideoModel):
 
     # -- the network -----------------------------------------------------------------------
 
-    def _style(self, time, gap, classes):
-        """Times, gaps `(B,)` and classes, as `_classes` gives them → styles `(B, features)`."""
+    def _style(self, time, classes):
+        """Times `(B,)` and classes, as `_classes` gives them → styles `(B, features)`."""
         level = ops.log((1.01 - time) / (0.01 + time)) / 5  # of noise, about -1 … 1
-        reach = ops.log(ops.maximum(gap, 0.5 ** (_FINEST + 1))) / np.log(2) / (_FINEST + 1) + 1
         told = self.time(waves(ops.stack([time, level], axis=-1)))
-        # Without a gap this is zero, and at first with one too: looking ahead begins as what holds
-        # at a moment, where untrained answers would be learned from, and grow without bound.
-        told = told + self.gap(waves(reach[:, None]) - waves(ops.zeros((1, 1))))
         return ops.silu(self.style(ops.silu(told + self.label(ops.sum(classes, axis=1)))))
 
     def _classes(self, labels, rows):
@@ -214,35 +202,40 @@ class RFlow(Windows, VideoModel):
             )
         return ops.reshape(labels, (-1, self.labels))
 
-    def _whole(self, x, time, gap, classes, clip, known):
-        """What a noisy clip is: `(B, T, H, W, C)`; arguments of `_parts`."""
-        return self._parts(x, time, gap, classes, clip, known)[0]
-
-    def _parts(self, x, time, gap, classes, clip, known):
+    def _parts(self, x, time, classes, clip, known, ways=None):
         """What a noisy clip is, the same as sprites show it, and where these are, if there are any.
 
         Args:
             x: the noisy clip.
-            time, gap: `(B,)`.
+            time: `(B,)`.
             classes: as `_classes` gives them.
             clip: the clip where it is known, anything elsewhere.
             known: 1 where it is, `(B, T, H, W, 1)`.
+            ways: of sprites, as `Paths` takes them.
         """
         seen = known * clip + (1 - known) * x
-        style = self._style(time, gap, classes)
+        style = self._style(time, classes)
         whole, features = self.network(ops.concatenate([seen, known], axis=-1), style)
         whole, shown, places = ops.cast(whole, "float32"), None, None
         if self.sprites:
             whole, trust = ops.split(whole, 2, axis=-1)
             frames = ops.concatenate([(seen + 1) / 2, (whole + 1) / 2, known], axis=-1)
-            shown, places = self.sprites(features, frames, classes, style)
+            shown, places = self.sprites(features, frames, classes, style, ways=ways)
             shown = 2 * ops.cast(shown, "float32") - 1
             whole = whole + ops.sigmoid(trust) * (shown - whole)
         return known * clip + (1 - known) * whole, shown, places
 
-    def _velocity(self, x, time, gap, *told):
+    def _velocity(self, x, time, *told):
         away = ops.maximum(1 - time, 1e-3)[:, None, None, None, None]
-        return (self._whole(x, time, gap, *told) - x) / away
+        return (self._parts(x, time, *told)[0] - x) / away
+
+    def _guided(self, x, time, classes, guidance, *told):
+        """The velocity of classes, pushed away from that of none."""
+        slope = self._velocity(x, time, classes, *told)
+        if guidance == 1:
+            return slope
+        without = self._velocity(x, time, self._classes(None, ops.shape(x)[0]), *told)
+        return without + guidance * (slope - without)
 
     # -- training --------------------------------------------------------------------------
 
@@ -271,68 +264,27 @@ class RFlow(Windows, VideoModel):
             left = random.uniform((rows, 1, 1), seed=self.seed, step=step, salt=3)
             left = left < self.unlabelled
             classes = ops.where(left, classes, self._classes(ops.sort(labels, axis=1), rows))
-        gap, target = ops.zeros_like(time), clip
-        if self.ahead:
-            time, gap, target = self._ahead(step, time, noise, classes, clip, known)
+        ways, path, surprise = None, None, 0.0
+        if self.sprites and labels is not None and "path" in x:
+            path = _ordered(ops.cast(x["path"], "int32"), labels)
+            ways, surprise = self.sprites.whole.assign(path)
+            told = random.uniform((rows, 1, 1), seed=self.seed, step=step, salt=4) < _TOLD
+            ways = ops.where(told, ways, -1)
         share = time[:, None, None, None, None]
         noisy = share * clip + (1 - share) * noise
-        found, shown, places = self._parts(noisy, time, gap, classes, clip, known)
-        error = ops.sum(ops.square(found - target), axis=(1, 2, 3, 4))
+        found, shown, places = self._parts(noisy, time, classes, clip, known, ways)
+        error = ops.sum(ops.square(found - clip), axis=(1, 2, 3, 4))
         error = error / (self.channels * ops.maximum(ops.sum(1 - known, axis=(1, 2, 3, 4)), 1.0))
         self.track(mse=ops.mean(error))
         loss = error / ops.square(ops.maximum(1 - time, _LEAST))
         if shown is not None:
             loss = loss + ops.mean(ops.square(shown - clip), axis=(1, 2, 3, 4))
-            if labels is not None and "path" in x:
-                loss = loss + _PLACES * self._misplaced(places, classes, labels, x["path"])
+        if path is not None:
+            # Sprites are in the order of labels that are told, and that of paths.
+            alike = ops.sum(ops.square(ops.sum(classes, axis=1)), axis=1)  # labels, if all differ
+            ordered = (alike < self.labels + 0.5) | told[:, 0, 0]
+            loss = loss + _PLACES * (misplaced(places, path, ordered) + surprise)
         return ops.mean(loss)
-
-    def _misplaced(self, places, classes, labels, path):
-        """Nats `(B,)` of where things are; sprites are in the order of labels that are told."""
-        order = ops.argsort(labels, axis=1)
-        path = ops.take_along_axis(ops.cast(path, "int32"), order[..., None, None], axis=1)
-        alike = ops.sum(ops.square(ops.sum(classes, axis=1)), axis=1)  # labels, if all differ
-        return misplaced(places, path, alike < self.labels + 0.5)
-
-    def _ahead(self, step, time, noise, classes, clip, known):
-        """Times, gaps and targets where a part of the batch learns to look ahead."""
-        begin, every = self.ahead
-        rows = ops.shape(time)[0]
-        count = rows // every
-        drawn = random.uniform((rows, 2), seed=self.seed, step=step, salt=4)[:count]
-        parts = ops.floor(2 ** ops.floor(drawn[:, 0] * (_FINEST + 1)) + 0.5)  # 1, 2, 4 … steps
-        first = ops.floor(drawn[:, 1] * parts)
-        now, middle, after = (ode.shifted((first + i / 2) / parts, self.shift) for i in range(3))
-        told = classes[:count], clip[:count], known[:count]
-
-        def looked():
-            half = 0.5 / parts
-            at, to_middle, to_after = (
-                v[:, None, None, None, None] for v in (now, middle - now, after - middle)
-            )
-            x = at * told[1] + (1 - at) * noise[:count]
-            one = self._guided(x, now, half, *told)
-            two = self._guided(x + to_middle * one, middle, half, *told)
-            mean = (to_middle * one + to_after * two) / (to_middle + to_after)
-            whole = ops.clip(x + (1 - at) * mean, -_MOST, _MOST)
-            return now, 1 / parts, ops.stop_gradient(whole)
-
-        def plain():
-            return time[:count], ops.zeros_like(now), told[1]
-
-        found = ops.cond(step < begin, plain, looked)
-        rest = time[count:], ops.zeros_like(time[count:]), clip[count:]
-        return (ops.concatenate(pair) for pair in zip(found, rest, strict=True))
-
-    def _guided(self, x, time, gap, classes, clip, known):
-        """The velocity, guided where it does not look ahead: what looks ahead has learned it."""
-        slope = self._velocity(x, time, gap, classes, clip, known)
-        if self.guidance == 1:
-            return slope
-        none = self._classes(None, ops.shape(x)[0])
-        without = self._velocity(x, time, ops.zeros_like(gap), none, clip, known)
-        guide = ops.where(gap < 0.5**_FINEST, self.guidance, 1.0)[:, None, None, None, None]
-        return without + guide * (slope - without)
 
     # -- sampling --------------------------------------------------------------------------
 
@@ -350,38 +302,54 @@ class RFlow(Windows, VideoModel):
             labels: `(B, labels)`, or None.
             steps: evaluations of the network.
         """
-        rows = ops.shape(noise)[0]
-        labels = None if labels is None else ops.sort(self._labels(labels), axis=1)
-        classes = self._classes(labels, rows)
-
-        def velocity(x, time, gap):
-            looks = bool(self.ahead) and gap > 0.5**_FINEST
-            gap = ops.full((rows,), gap if looks else 0.0)
-            told = ops.broadcast_to(time, (rows,)), gap, classes, clip, known
-            guided = labels is not None and not looks  # what looks ahead has learned it
-            return self._guided(x, *told) if guided else self._velocity(x, *told)
-
+        guidance = 1 if labels is None else self.guidance
+        velocity = self.velocities(clip, known, labels, guidance, self._drawn(noise, known))
         steps = self.steps if steps is None else steps
         return ode.integrate(velocity, noise, steps=steps, shift=self.shift, sampler=self.sampler)
 
-    def velocities(self, clip, known, labels, guidance):
+    def velocities(self, clip, known, labels, guidance, ways=None):
         rows = ops.shape(clip)[0]
-        of_all = ops.zeros((rows,))
-        none = self._classes(None, rows)
-        if labels is not None:
-            labels = self._classes(ops.sort(self._labels(labels), axis=1), rows)
+        classes = None if labels is None else ops.sort(self._labels(labels), axis=1)
+        classes = self._classes(classes, rows)
 
         def velocity(x, time):
-            told = of_all + time, of_all
-            if labels is None:
-                return self._velocity(x, *told, none, clip, known)
-            slope = self._velocity(x, *told, labels, clip, known)
-            if guidance == 1:
-                return slope
-            without = self._velocity(x, *told, none, clip, known)
-            return without + guidance * (slope - without)
+            time = ops.broadcast_to(time, (rows,))
+            guided = 1 if labels is None else guidance
+            return self._guided(x, time, classes, guided, clip, known, ways)
 
         return velocity
+
+    # -- paths -----------------------------------------------------------------------------
+
+    def _drawn(self, noise, known):
+        """The ways of sprites in clips of which nothing is known: in others what is shows them."""
+        if not self.sprites:
+            return None
+        ways = self.sprites.whole.draw(ops.reshape(noise, (ops.shape(noise)[0], -1)), self.labels)
+        return ops.where(ops.any(known > 0, axis=(1, 2, 3, 4))[:, None, None], -1, ways)
+
+    def kept(self, source, source_labels, labels):
+        if not self.sprites:
+            return None, None
+        rows, size = ops.shape(source)[0], source.shape[1:4]
+        told = None if source_labels is None else self._labels(source_labels)
+        classes = self._classes(told if told is None else ops.sort(told, axis=1), rows)
+        style = self._style(ops.full((rows,), _SEEN), classes)
+        seen = ops.concatenate([source, ops.zeros_like(source[..., :1])], axis=-1)
+        ways = self.sprites.ways(self.network(seen, style)[1], classes, *size)
+        if told is None or labels is None:
+            return ways, ways
+        # A thing keeps its path, whichever sprite it is by its new label.
+        place = ops.argsort(ops.argsort(told, axis=1), axis=1)
+        return _ordered(
+            ops.take_along_axis(ways, place[..., None], axis=1), self._labels(labels)
+        ), ways
+
+
+def _ordered(what, labels):
+    """What belongs to labels `(B, K)`, in their order: `(B, K, …)`."""
+    order = ops.argsort(labels, axis=1)
+    return ops.take_along_axis(what, order[(..., *[None] * (len(what.shape) - 2))], axis=1)
 
 
 MODEL = RFlow

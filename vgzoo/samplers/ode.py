@@ -1,9 +1,6 @@
 """From noise to a clip along a flow: times, steps and guidance. Knows no network.
 
-Time goes from 0, noise, to 1, data. A velocity is a function `(x, time, gap) → dx/dtime`, where the
-gap, a share of all steps, says over how long a stretch it is to hold: one that has learned to look
-ahead (shortcut models, Frans et al. 2024, arXiv 2410.12557) is right in the mean over it, and one
-that has not makes nothing of it.
+Time goes from 0, noise, to 1, data. A velocity is a function `(x, time) → dx/dtime`.
 """
 
 from collections.abc import Callable
@@ -15,7 +12,7 @@ from vgzoo.errors import VgzooError
 
 SAMPLERS = ("euler", "midpoint", "heun")
 
-Velocity = Callable  # (x, time, gap) → dx/dtime
+Velocity = Callable  # (x, time) → dx/dtime
 
 
 def shifted(share, shift: float):
@@ -30,7 +27,7 @@ def integrate(velocity: Velocity, x, *, steps: int, shift: float = 1.0, sampler:
     """Follows a velocity from noise to data.
 
     Args:
-        velocity: `(x, time, gap) → dx/dtime`, for scalars time and gap.
+        velocity: `(x, time) → dx/dtime`, for a scalar time.
         x: noise.
         steps: evaluations of the velocity, at most: the midpoint rule takes two for a step, and so
             does Heun's, but for its last step, which is Euler's, since a clip has no velocity.
@@ -49,15 +46,14 @@ def integrate(velocity: Velocity, x, *, steps: int, shift: float = 1.0, sampler:
     halves = {"euler": steps, "midpoint": max(steps // 2, 1), "heun": (steps + 1) // 2}
     count = halves[sampler]
     times = shifted(np.linspace(0, 1, 2 * count + 1), shift).astype("float32")
-    gap = 1 / count if sampler == "euler" else 0.0
 
     def step(i, x, kind):
         now, middle, after = (ops.take(times, 2 * i + half) for half in range(3))
-        slope = velocity(x, now, gap)
+        slope = velocity(x, now)
         if kind == "midpoint":
-            slope = velocity(x + (middle - now) * slope, middle, gap)
+            slope = velocity(x + (middle - now) * slope, middle)
         if kind == "heun":
-            slope = (slope + velocity(x + (after - now) * slope, after, gap)) / 2
+            slope = (slope + velocity(x + (after - now) * slope, after)) / 2
         return x + (after - now) * slope
 
     last = count - 1 if sampler == "heun" else count
