@@ -10,7 +10,7 @@ from tiny import TINY
 
 from vgzoo import hub, models, video
 
-SIZES = TINY["rflow"] | {"ahead": None, "steps": 2}
+SIZES = TINY["rflow"] | {"steps": 2}
 
 
 @pytest.fixture(scope="module")

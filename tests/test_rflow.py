@@ -245,11 +245,14 @@ def test_bad_arguments_get_one_line(kwargs, message):
 # -- fine-tuning ---------------------------------------------------------------------------
 
 
-def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "side", "channels"), [("rflow-mnist", 64, 1), ("rflow-cifar10", 32, 3)]
+)
+def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(name, side, channels, tmp_path):
     """The transformer in the middle frozen, which stays as it is."""
-    model = vgzoo.load("rflow-mnist")
+    model = vgzoo.load(name)
     known, unseen = (write_films(tmp_path / str(i), 16, seed=i) for i in (0, 1))
-    options = {"frames": 4, "size": 64, "batch_size": 8, "channels": 1}
+    options = {"frames": 4, "size": side, "batch_size": 8, "channels": channels}
     held = [np.asarray(batch["clip"]) for batch in vgzoo.data.clips(unseen, **options)]
     held = np.concatenate(held)[:16]
 

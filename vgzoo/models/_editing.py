@@ -3,7 +3,8 @@
 Two ways to change a clip along a flow from noise to clips:
 
 - SDEdit (Meng et al. 2021, arXiv 2108.01073): noise is added up to some time, and taken away again
-  under other classes. What was finer than the noise is forgotten;
+  under other classes. What was finer than the noise is forgotten, but for the paths of things, of a
+  model that knows them;
 - FlowEdit (Kulikov et al. 2024, arXiv 2412.08629): the clip itself is moved along the difference of
   the velocities under the new classes and under its own, at the same noise. What both agree on, the
   path say, does not move.
@@ -66,7 +67,7 @@ class Editing:
             method: "flowedit" keeps what the classes have in common, "sdedit" what is coarser than
                 the noise.
             strength: share of the way from noise to clip that is gone again, in (0, 1]: 1 keeps
-                nothing under "sdedit".
+                nothing under "sdedit" but paths, of a model that knows them.
             guidance: how far the change is pushed away from what no class would make of it; 1 for
                 not at all.
             mask: where to change, as for `inpaint`; everywhere if None.
