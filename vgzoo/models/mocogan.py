@@ -4,8 +4,8 @@ After Tulyakov et al. 2018, "MoCoGAN: decomposing motion and content for video g
 1707.04993): a content latent is one for all frames, a recurrent network turns noise into a motion
 latent for each, and a DCGAN (Radford et al. 2015, arXiv 1511.06434) draws every frame from both.
 One discriminator judges single frames, another the clip, with convolutions over space and time.
-The losses, the normalisation and the widths, if nothing else is said, are the paper's; it also adds noise to what the
-discriminators see and tells classes apart, which is left out here.
+The losses, the normalisation and the widths, if nothing else is said, are the paper's; it also adds
+noise to what the discriminators see and tells classes apart, which is left out here.
 """
 
 import math
