@@ -128,8 +128,8 @@ class Paths(layers.Layer):
         speed = ops.argmax(logits - ops.log(-ops.log(chance)), axis=-1)
         speed = _pair(speed, (self.there[1], self.aside[1]))
         phases, counts = zip(self.there, self.aside, strict=True)
-        phase = ops.cast(phase * np.array(phases, "float32"), "int32")
-        return phase * np.array(counts, "int32") + speed
+        phase = ops.cast(ops.multiply(phase, np.array(phases, "float32")), "int32")
+        return ops.multiply(phase, np.array(counts, "int32")) + speed
 
     def _tables(self, frames: int):
         """Logarithms of the chances of places on each path down and across."""
