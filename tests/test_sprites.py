@@ -72,20 +72,20 @@ def weighed(frames: int, rows: int, columns: int) -> tuple[Paths, np.ndarray, li
 def test_chances_of_places_are_those_that_bayes_rule_gives_whole_paths():
     """Against the sum over all pairs of paths and all places on them, one by one."""
     layer, taken, (down, across) = weighed(3, 4, 5)
-    evidence = np.random.default_rng(1).normal(size=(1, 3, 3, 4, 5)).astype("float32")
-    ways = np.array([[[-1, -1], [3, 1], [2, -1]]], "int32")
-    found = np.exp(np.asarray(layer(*map(ops.convert_to_tensor, (evidence, ways)))))
-    likeliest = np.asarray(layer.likeliest(ops.convert_to_tensor(evidence)))[0]
-    for i, (way, other) in enumerate(ways[0]):
+    evidence = np.random.default_rng(1).normal(size=(1, 2, 3, 4, 5)).astype("float32")
+    found = np.exp(np.asarray(layer(ops.convert_to_tensor(evidence))))
+    for i in range(2):
         speaks = sum(down[:, t] @ evidence[0, i, t] @ across[:, t].T for t in range(3))
         chance = np.exp(speaks) * taken
-        assert tuple(likeliest[i]) == np.unravel_index(chance.argmax(), chance.shape)
-        chance[np.arange(len(chance)) != way] *= way < 0  # those that are told are taken
-        chance[:, np.arange(chance.shape[1]) != other] *= other < 0
         chance /= chance.sum()
         for t in range(3):
             wanted = down[:, t].T @ chance @ across[:, t]
             np.testing.assert_allclose(found[0, i, t], wanted, rtol=1e-3, atol=2e-6)
+    ways = ops.convert_to_tensor(np.array([[[2, 1], [0, 3]]], "int32"))
+    along = np.exp(np.asarray(layer.along(ways, 2)))[0]
+    for i, (way, other) in enumerate(((2, 1), (0, 3))):
+        wanted = down[way, :2, :, None] * across[other, :2, None]
+        np.testing.assert_allclose(along[i], wanted, rtol=1e-4, atol=2e-6)
 
 
 def test_things_are_told_the_likeliest_of_the_paths_they_may_have_taken():
@@ -169,19 +169,19 @@ def test_paths_follow_their_labels():
     np.testing.assert_array_equal(found, np.stack([path[1], path[1]]))
 
 
-def test_what_changes_its_label_keeps_its_path(monkeypatch):
+def test_what_changes_its_label_keeps_its_places(monkeypatch):
     """Sprites come in the order of labels, so that another one may take the path over."""
     model = kept("rflow")
-    ways = np.array([[[1, 2], [0, 1]]] * 2, "int32")  # of the smaller label, then of the larger
-    monkeypatch.setattr(model.sprites, "ways", lambda *_: ops.convert_to_tensor(ways))
+    found = np.random.default_rng(0).normal(size=(2, 2, 6, 9, 9)).astype("float32")
+    monkeypatch.setattr(model.sprites, "found", lambda *_: ops.convert_to_tensor(found))
     clip = ops.zeros((2, 6, 16, 16, 1))
     before, after = np.array([[3, 5], [5, 3]], "int32"), np.array([[8, 5], [5, 2]], "int32")
-    new, old = (np.asarray(x) for x in model.kept(clip, before, after))
-    np.testing.assert_array_equal(old, ways)
-    np.testing.assert_array_equal(new, [ways[0, ::-1], ways[1]])
+    (new,), (old,) = model.kept(clip, before, after)
+    np.testing.assert_array_equal(old, found)  # of the smaller label, then of the larger
+    np.testing.assert_array_equal(new, [found[0, ::-1], found[1]])
     for told in ((None, after), (before, None)):
-        for each in model.kept(clip, *told):
-            np.testing.assert_array_equal(each, ways)
+        for (each,) in model.kept(clip, *told):
+            np.testing.assert_array_equal(each, found)
 
 
 def test_paths_are_drawn_where_nothing_is_known_and_sprites_keep_to_them(monkeypatch):
@@ -189,22 +189,16 @@ def test_paths_are_drawn_where_nothing_is_known_and_sprites_keep_to_them(monkeyp
     noise = np.random.default_rng(0).normal(size=(3, 6, 16, 16, 1)).astype("float32")
     known = np.zeros((3, 6, 16, 16, 1), "float32")
     known[1, :, 2, 3] = 1
-    ways = model._drawn(*map(ops.convert_to_tensor, (noise, known)))
-    drawn = np.asarray(ways)
-    assert (drawn[[0, 2]] >= 0).all() and (drawn[1] == -1).all()
-    assert (drawn[0] != drawn[2]).any()
-    monkeypatch.setattr(
-        model.sprites, "_chances", lambda *_: ops.zeros((3, 2, 6, 9, 9))
-    )  # nothing that is seen speaks for any place
-    told = (noise, np.zeros(3, "float32"), model._classes(None, 3), noise, known, ways)
-    *_, places = model._parts(*map(ops.convert_to_tensor, told))
-    chance = np.exp(np.asarray(places))
-    whole = model.sprites.whole
-    tables = [np.exp(np.asarray(table)) for table in (whole.down, whole.across)]
-    tables = [table / table.sum(axis=-1, keepdims=True) for table in tables]
-    for i in (0, 2):
-        for thing in range(2):
-            down, across = (table[way] for table, way in zip(tables, drawn[i, thing], strict=True))
-            wanted = down[:, :, None] * across[:, None]
-            np.testing.assert_allclose(chance[i, thing], wanted, atol=1e-4)
-    assert np.abs(chance[1, 0, 0] - chance[1, 0, 5]).max() < 0.02  # of no path in particular
+    drawn = model._drawn(*map(ops.convert_to_tensor, (noise, known)))
+    places, told = map(np.asarray, drawn)
+    np.testing.assert_array_equal(told.ravel(), [True, False, True])
+    assert np.abs(places[0] - places[2]).max() > 0.1
+    # Nothing that is seen speaks for any place.
+    monkeypatch.setattr(model.sprites, "_chances", lambda *_: ops.zeros((3, 2, 6, 9, 9)))
+    given = noise, np.zeros(3, "float32"), model._classes(None, 3), noise, known
+    *_, found = model._parts(*map(ops.convert_to_tensor, given), *drawn)
+    found = np.exp(np.asarray(found))
+    np.testing.assert_allclose(found[[0, 2]], np.exp(places)[[0, 2]], atol=1e-3)
+    assert np.abs(found[1, 0, 0] - found[1, 0, 5]).max() < 0.02  # of no path in particular
+    everywhere = model._parts(*map(ops.convert_to_tensor, given), drawn[0])[-1]
+    np.testing.assert_allclose(np.exp(everywhere), np.exp(places), atol=1e-3)

@@ -18,7 +18,6 @@ _FASTEST = 0.1  # of the room that there is along an axis, for each frame
 _WIDTH = 1.3  # pixels, of a path at first
 _LEAST = 1e-6  # chance that is left to places that no likely path crosses
 _FAST = 20.0  # logits of speeds for one unit of their weights, which learn as slowly as all others
-_NEVER = -1e4  # logit of paths that are not taken
 
 
 class Paths(layers.Layer):
@@ -48,40 +47,9 @@ class Paths(layers.Layer):
         speeds = (1, self.there[1], self.aside[1])
         self.speeds = self.add_weight(name="speeds", shape=speeds, initializer="zeros")
 
-    def call(self, evidence, ways=None):
-        """Logits float32 `(B, K, T, rows, columns)` → of the same shape.
-
-        Args:
-            ways: int `(B, K, 2)`, which paths down and across are taken; -1 where that is not told.
-        """
+    def call(self, evidence):
+        """Logits float32 `(B, K, T, rows, columns)` → of the same shape."""
         _, things, frames, rows, columns = evidence.shape
-        x, down, across = self._weighed(evidence)
-        counts = x.shape[1:]
-        if ways is not None:
-            down_only, across_only = (
-                ops.reshape(only, (-1, count))
-                for only, count in zip(_only(ways, counts), counts, strict=True)
-            )
-            x = x + down_only[:, :, None] + across_only[:, None, :]
-        x = ops.softmax(ops.reshape(x, (-1, counts[0] * counts[1])), axis=-1)
-        x = ops.matmul(ops.reshape(x, (-1, *counts)), across)
-        x = ops.transpose(ops.reshape(x, (-1, counts[0], frames, columns)), (0, 2, 1, 3))
-        x = ops.matmul(ops.transpose(down, (0, 2, 1)), x)
-        return ops.log(ops.reshape(x, (-1, things, frames, rows, columns)) + _LEAST)
-
-    def likeliest(self, evidence):
-        """Which paths are taken, for logits as `call` takes them: `ways`."""
-        x, *_ = self._weighed(evidence)
-        counts = x.shape[1:]
-        best = ops.argmax(ops.reshape(x, (-1, evidence.shape[1], counts[0] * counts[1])), axis=-1)
-        return _pair(best, counts)
-
-    def _weighed(self, evidence):
-        """Logits of every path down with every one across `(B · K, down, across)`, and both tables.
-
-        These are `(T, down, rows)` and `(across, T · columns)`.
-        """
-        *_, frames, rows, columns = evidence.shape
         down, across = (ops.exp(table) for table in self._tables(frames))
         counts = down.shape[0], across.shape[0]
         down = ops.transpose(down, (1, 0, 2))
@@ -90,7 +58,20 @@ class Paths(layers.Layer):
         # For each path down, what is met across: (N, paths down, T · columns).
         x = ops.transpose(ops.matmul(down, x), (0, 2, 1, 3))
         x = ops.reshape(x, (-1, counts[0], frames * columns))
-        return ops.matmul(x, ops.transpose(across)) + self._taken(), down, across
+        x = ops.matmul(x, ops.transpose(across)) + self._taken()
+        x = ops.softmax(ops.reshape(x, (-1, counts[0] * counts[1])), axis=-1)
+        x = ops.matmul(ops.reshape(x, (-1, *counts)), across)
+        x = ops.transpose(ops.reshape(x, (-1, counts[0], frames, columns)), (0, 2, 1, 3))
+        x = ops.matmul(ops.transpose(down, (0, 2, 1)), x)
+        return ops.log(ops.reshape(x, (-1, things, frames, rows, columns)) + _LEAST)
+
+    def along(self, ways, frames: int):
+        """Logits `(B, K, frames, rows, columns)` of places on the paths of `ways`."""
+        down, across = (
+            ops.take(ops.exp(table), way, axis=0)
+            for table, way in zip(self._tables(frames), ops.unstack(ways, axis=-1), strict=True)
+        )
+        return ops.log(down[..., None] * across[..., None, :] + _LEAST)
 
     def assign(self, path):
         """The likeliest paths of things, and how unlikely it is that things go as they do.
@@ -99,7 +80,8 @@ class Paths(layers.Layer):
             path: int `(B, K, T, 2)`, where they are.
 
         Returns:
-            `ways` as `call` takes them, and nats of a place, mean over things and frames, `(B,)`.
+            Their numbers down and across, int `(B, K, 2)`, and nats of a place, mean over things
+            and frames, `(B,)`.
         """
         _, things, frames, _ = path.shape
         down, across = (
@@ -112,7 +94,7 @@ class Paths(layers.Layer):
         return _pair(ops.argmax(x, axis=-1), counts), nats
 
     def draw(self, noise, things: int):
-        """The paths of things that nothing is seen of yet: `ways`, as `call` takes them.
+        """The paths of things that nothing is seen of yet: ways, as `assign` gives them.
 
         Args:
             noise: normal numbers `(B, ·)`, of which some are used up.
@@ -153,15 +135,8 @@ class Paths(layers.Layer):
         met = ops.matmul(met, ops.transpose(ops.reshape(table, (paths, frames * count))))
         return ops.reshape(met, (-1, things, paths))
 
-    def compute_output_shape(self, shape, ways=None):
+    def compute_output_shape(self, shape):
         return shape
-
-
-def _only(ways, counts):
-    """Logits that leave the paths that are told alone, one axis after the other `(B, K, ·)`."""
-    for way, count in zip(ops.unstack(ways, axis=-1), counts, strict=True):
-        told = ops.one_hot(way, count)  # all 0 for -1
-        yield _NEVER * (ops.sum(told, axis=-1, keepdims=True) - told)
 
 
 def _pair(index, counts):

@@ -78,7 +78,7 @@ class Sprites(layers.Layer):
         self.whole = Paths(frames, name="whole") if frames else None
         self.leave = layers.Conv2D(4, 3, padding="same", kernel_initializer="zeros", name="leave")
 
-    def call(self, features, frames, things, style, further=None, ways=None):
+    def call(self, features, frames, things, style, further=None, places=None, told=None):
         """→ clips `(B, T, H, W, 1)` in [0, 1], and logarithms of the chances of places.
 
         These are `(B, count, T, rows, columns)`. Where sprites go on, clips are of the later
@@ -91,13 +91,13 @@ class Sprites(layers.Layer):
             things: `(B, count, ·)`, what each sprite is.
             style: `(B, ·)`.
             further: features `(B·ahead, h, w, ·)` of the later frames.
-            ways: which paths sprites take, as `Paths` takes them; None if that is never told.
+            places: where sprites are, if that is told: logits, beside which what is seen in a frame
+                still counts.
+            told: bool `(B, 1, 1, 1, 1)`, of which clips; None for all.
         """
         _, many, height, width, _ = frames.shape
         log = self._chances(features, things, many, height, width)
-        if self.whole:
-            log = log + self.whole(log, ways)
-        log = self._found(log)
+        log = self._found(log + self._led(log, places, told))
         sprite = self._looks(log, frames, things, style)
         if not self.ahead:
             return self._set(log, sprite, height, width), log
@@ -106,9 +106,17 @@ class Sprites(layers.Layer):
         shown = self._set(later, sprite, height, width)
         return shown, ops.concatenate([log, later], axis=2)
 
-    def ways(self, features, things, frames: int, height: int, width: int):
-        """Which paths sprites take, for all that is seen: int `(B, count, 2)`, as for `Paths`."""
-        return self.whole.likeliest(self._chances(features, things, frames, height, width))
+    def found(self, features, things, frames: int, height: int, width: int):
+        """Where sprites are, as all frames show it: logarithms of the chances of places."""
+        log = self._chances(features, things, frames, height, width)
+        return self._found(log + self._led(log))
+
+    def _led(self, chances, places=None, told=None):
+        """What whole paths say of places, or what is told of these."""
+        if places is None:
+            return self.whole(chances) if self.whole else 0.0
+        places = ops.cast(places, "float32")
+        return places if told is None else ops.where(told, places, self.whole(chances))
 
     def _chances(self, features, things, frames: int, height: int, width: int):
         """What speaks for each place in each frame: logits `(B, K, T, rows, columns)`."""
@@ -196,7 +204,7 @@ class Sprites(layers.Layer):
         change = depth_to_space(self.leave(leaky(x)), 2)
         return mean + ops.reshape(change, (-1, self.count, self.size, self.size))
 
-    def compute_output_spec(self, features, frames, things, style, further=None, ways=None):
+    def compute_output_spec(self, features, frames, things, style, **_):
         batch, many, height, width, _ = frames.shape
         places = height - self.size + 1, width - self.size + 1
         return (

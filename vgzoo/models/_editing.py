@@ -28,7 +28,7 @@ class Editing:
     the `shift` of its sampler's times.
     """
 
-    def velocities(self, clip, known, labels, guidance, kept=None):
+    def velocities(self, clip, known, labels, guidance, kept=()):
         """`(x, time) → dx/dtime` under classes, a clip in [-1, 1] being known in part.
 
         `kept` is what is to stay as it is in all of it, as the method `kept` says.
@@ -37,7 +37,7 @@ class Editing:
 
     def kept(self, source, source_labels, labels):
         """What of a clip stays as it is under new labels: for these, and for its own."""
-        return None, None
+        return (), ()
 
     def edit(
         self,

@@ -202,7 +202,7 @@ class RFlow(Windows, VideoModel):
             )
         return ops.reshape(labels, (-1, self.labels))
 
-    def _parts(self, x, time, classes, clip, known, ways=None):
+    def _parts(self, x, time, classes, clip, known, places=None, told=None):
         """What a noisy clip is, the same as sprites show it, and where these are, if there are any.
 
         Args:
@@ -211,19 +211,19 @@ class RFlow(Windows, VideoModel):
             classes: as `_classes` gives them.
             clip: the clip where it is known, anything elsewhere.
             known: 1 where it is, `(B, T, H, W, 1)`.
-            ways: of sprites, as `Paths` takes them.
+            places, told: where things are, as `Sprites` takes them.
         """
         seen = known * clip + (1 - known) * x
         style = self._style(time, classes)
         whole, features = self.network(ops.concatenate([seen, known], axis=-1), style)
-        whole, shown, places = ops.cast(whole, "float32"), None, None
+        whole, shown, found = ops.cast(whole, "float32"), None, None
         if self.sprites:
             whole, trust = ops.split(whole, 2, axis=-1)
             frames = ops.concatenate([(seen + 1) / 2, (whole + 1) / 2, known], axis=-1)
-            shown, places = self.sprites(features, frames, classes, style, ways=ways)
+            shown, found = self.sprites(features, frames, classes, style, places=places, told=told)
             shown = 2 * ops.cast(shown, "float32") - 1
             whole = whole + ops.sigmoid(trust) * (shown - whole)
-        return known * clip + (1 - known) * whole, shown, places
+        return known * clip + (1 - known) * whole, shown, found
 
     def _velocity(self, x, time, *told):
         away = ops.maximum(1 - time, 1e-3)[:, None, None, None, None]
@@ -264,15 +264,15 @@ class RFlow(Windows, VideoModel):
             left = random.uniform((rows, 1, 1), seed=self.seed, step=step, salt=3)
             left = left < self.unlabelled
             classes = ops.where(left, classes, self._classes(ops.sort(labels, axis=1), rows))
-        ways, path, surprise = None, None, 0.0
+        told, path, surprise = (), None, 0.0
         if self.sprites and labels is not None and "path" in x:
             path = _ordered(ops.cast(x["path"], "int32"), labels)
             ways, surprise = self.sprites.whole.assign(path)
-            told = random.uniform((rows, 1, 1), seed=self.seed, step=step, salt=4) < _TOLD
-            ways = ops.where(told, ways, -1)
+            of = random.uniform((rows, 1, 1, 1, 1), seed=self.seed, step=step, salt=4) < _TOLD
+            told = self.sprites.whole.along(ways, frames), of
         share = time[:, None, None, None, None]
         noisy = share * clip + (1 - share) * noise
-        found, shown, places = self._parts(noisy, time, classes, clip, known, ways)
+        found, shown, places = self._parts(noisy, time, classes, clip, known, *told)
         error = ops.sum(ops.square(found - clip), axis=(1, 2, 3, 4))
         error = error / (self.channels * ops.maximum(ops.sum(1 - known, axis=(1, 2, 3, 4)), 1.0))
         self.track(mse=ops.mean(error))
@@ -282,7 +282,7 @@ class RFlow(Windows, VideoModel):
         if path is not None:
             # Sprites are in the order of labels that are told, and that of paths.
             alike = ops.sum(ops.square(ops.sum(classes, axis=1)), axis=1)  # labels, if all differ
-            ordered = (alike < self.labels + 0.5) | told[:, 0, 0]
+            ordered = (alike < self.labels + 0.5) | ops.reshape(of, (-1,))
             loss = loss + _PLACES * (misplaced(places, path, ordered) + surprise)
         return ops.mean(loss)
 
@@ -307,7 +307,7 @@ class RFlow(Windows, VideoModel):
         steps = self.steps if steps is None else steps
         return ode.integrate(velocity, noise, steps=steps, shift=self.shift, sampler=self.sampler)
 
-    def velocities(self, clip, known, labels, guidance, ways=None):
+    def velocities(self, clip, known, labels, guidance, kept=()):
         rows = ops.shape(clip)[0]
         classes = None if labels is None else ops.sort(self._labels(labels), axis=1)
         classes = self._classes(classes, rows)
@@ -315,35 +315,36 @@ class RFlow(Windows, VideoModel):
         def velocity(x, time):
             time = ops.broadcast_to(time, (rows,))
             guided = 1 if labels is None else guidance
-            return self._guided(x, time, classes, guided, clip, known, ways)
+            return self._guided(x, time, classes, guided, clip, known, *kept)
 
         return velocity
 
-    # -- paths -----------------------------------------------------------------------------
+    # -- where things are ------------------------------------------------------------------
 
     def _drawn(self, noise, known):
-        """The ways of sprites in clips of which nothing is known: in others what is shows them."""
+        """Paths of the things in clips of which nothing is known: in others what is shows them."""
         if not self.sprites:
-            return None
-        ways = self.sprites.whole.draw(ops.reshape(noise, (ops.shape(noise)[0], -1)), self.labels)
-        return ops.where(ops.any(known > 0, axis=(1, 2, 3, 4))[:, None, None], -1, ways)
+            return ()
+        paths, rows = self.sprites.whole, ops.shape(noise)[0]
+        ways = paths.draw(ops.reshape(noise, (rows, -1)), self.labels)
+        nothing = ~ops.any(known > 0, axis=(1, 2, 3, 4), keepdims=True)
+        return paths.along(ways, self.frames), nothing
 
     def kept(self, source, source_labels, labels):
         if not self.sprites:
-            return None, None
+            return (), ()
         rows, size = ops.shape(source)[0], source.shape[1:4]
-        told = None if source_labels is None else self._labels(source_labels)
-        classes = self._classes(told if told is None else ops.sort(told, axis=1), rows)
+        own = None if source_labels is None else self._labels(source_labels)
+        classes = self._classes(own if own is None else ops.sort(own, axis=1), rows)
         style = self._style(ops.full((rows,), _SEEN), classes)
         seen = ops.concatenate([source, ops.zeros_like(source[..., :1])], axis=-1)
-        ways = self.sprites.ways(self.network(seen, style)[1], classes, *size)
-        if told is None or labels is None:
-            return ways, ways
-        # A thing keeps its path, whichever sprite it is by its new label.
-        place = ops.argsort(ops.argsort(told, axis=1), axis=1)
-        return _ordered(
-            ops.take_along_axis(ways, place[..., None], axis=1), self._labels(labels)
-        ), ways
+        found = self.sprites.found(self.network(seen, style)[1], classes, *size)
+        if own is None or labels is None:
+            return (found,), (found,)
+        # A thing stays where it is, whichever sprite it is by its new label.
+        place = ops.argsort(ops.argsort(own, axis=1), axis=1)
+        things = ops.take_along_axis(found, place[..., None, None, None], axis=1)
+        return (_ordered(things, self._labels(labels)),), (found,)
 
 
 def _ordered(what, labels):
