@@ -85,7 +85,7 @@ class Paths(layers.Layer):
         """
         _, things, frames, _ = path.shape
         down, across = (
-            self._along(table, path[..., axis]) for axis, table in enumerate(self._tables(frames))
+            self._met(table, path[..., axis]) for axis, table in enumerate(self._tables(frames))
         )
         x = self._taken() + down[..., :, None] + across[..., None, :]
         counts = x.shape[2:]
@@ -127,7 +127,7 @@ class Paths(layers.Layer):
         return logits - ops.logsumexp(logits)
 
     @staticmethod
-    def _along(table, places):
+    def _met(table, places):
         """Logarithms of the chances of places `(B, K, T)` on each path: `(B, K, paths)`."""
         paths, frames, count = table.shape
         _, things, _ = places.shape

@@ -268,8 +268,8 @@ class RFlow(Windows, VideoModel):
         if self.sprites and labels is not None and "path" in x:
             path = _ordered(ops.cast(x["path"], "int32"), labels)
             ways, surprise = self.sprites.whole.assign(path)
-            of = random.uniform((rows, 1, 1, 1, 1), seed=self.seed, step=step, salt=4) < _TOLD
-            told = self.sprites.whole.along(ways, frames), of
+            some = random.uniform((rows, 1, 1, 1, 1), seed=self.seed, step=step, salt=4) < _TOLD
+            told = self.sprites.whole.along(ways, frames), some
         share = time[:, None, None, None, None]
         noisy = share * clip + (1 - share) * noise
         found, shown, places = self._parts(noisy, time, classes, clip, known, *told)
@@ -282,7 +282,7 @@ class RFlow(Windows, VideoModel):
         if path is not None:
             # Sprites are in the order of labels that are told, and that of paths.
             alike = ops.sum(ops.square(ops.sum(classes, axis=1)), axis=1)  # labels, if all differ
-            ordered = (alike < self.labels + 0.5) | ops.reshape(of, (-1,))
+            ordered = (alike < self.labels + 0.5) | ops.reshape(some, (-1,))
             loss = loss + _PLACES * (misplaced(places, path, ordered) + surprise)
         return ops.mean(loss)
 
