@@ -101,7 +101,10 @@ def edit(
     labels: Annotated[str | None, typer.Option(help="Classes to change to: 8+1.")] = None,
     source_labels: Annotated[str | None, typer.Option(help="Classes that it shows: 3+1.")] = None,
     method: Annotated[str, typer.Option(help="flowedit or sdedit.")] = "flowedit",
-    strength: Annotated[float, typer.Option(help="Above 0: how much may change; 1: all.")] = 0.8,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="Above 0: how much may change; 1: all. [default: 1; sdedit: 0.8]"),
+    ] = None,
     guidance: Annotated[float, typer.Option(help="Towards the classes; 1: not at all.")] = 3.0,
     mask: Annotated[
         Path | None, typer.Option(help="A picture, or a video as long: white where to change.")

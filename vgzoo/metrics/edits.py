@@ -15,7 +15,7 @@ from vgzoo.metrics.generation import READER
 from vgzoo.metrics.judges import read_clips, rendered
 
 NEAR = 2.0  # pixels
-STRENGTHS = (0.5, 0.65, 0.8, 0.95)  # of the table
+STRENGTHS = (0.5, 0.8, 0.95, 1.0)  # of the table
 _BATCH = 32
 
 

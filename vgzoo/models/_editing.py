@@ -18,7 +18,7 @@ from vgzoo.models._filling import check_steps
 from vgzoo.models._forecasting import to_uint8
 from vgzoo.samplers import ode
 
-METHODS = ("flowedit", "sdedit")
+METHODS = {"flowedit": 1.0, "sdedit": 0.8}  # and the strength that they take by themselves
 
 
 class Editing:
@@ -46,7 +46,7 @@ class Editing:
         labels=None,
         source_labels=None,
         method: str = "flowedit",
-        strength: float = 0.8,
+        strength: float | None = None,
         guidance: float = 3.0,
         mask=None,
         seed: int = 0,
@@ -67,7 +67,8 @@ class Editing:
             method: "flowedit" keeps what the classes have in common, "sdedit" what is coarser than
                 the noise.
             strength: share of the way from noise to clip that is gone again, in (0, 1]: 1 keeps
-                nothing under "sdedit" but paths, of a model that knows them.
+                nothing under "sdedit" but paths, of a model that knows them. If None, 1 for
+                "flowedit" and 0.8 for "sdedit".
             guidance: how far the change is pushed away from what no class would make of it; 1 for
                 not at all.
             mask: where to change, as for `inpaint`; everywhere if None.
@@ -88,6 +89,7 @@ class Editing:
             raise self._does_not("edit")
         if method not in METHODS:
             raise VgzooError(f"method must be {' or '.join(METHODS)}, not {method!r}")
+        strength = METHODS[method] if strength is None else strength
         if not 0 < strength <= 1:
             raise VgzooError(f"strength must be above 0 and at most 1, not {strength}")
         check_steps(steps)
