@@ -62,8 +62,8 @@ class Editing:
         Args:
             clips: `(B, T, H, W, C)` or one clip, uint8 or float in [0, 1], of any length.
             labels: classes to change to, as for `generate`; of none in particular if None.
-            source_labels: classes that the clips show, for "flowedit"; of none in particular if
-                None.
+            source_labels: classes that the clips show, for "flowedit", and to know whose paths are
+                to be kept; of none in particular if None.
             method: "flowedit" keeps what the classes have in common, "sdedit" what is coarser than
                 the noise.
             strength: share of the way from noise to clip that is gone again, in (0, 1]: 1 keeps

@@ -331,15 +331,15 @@ class RFlow(Windows, VideoModel):
         return paths.along(ways, self.frames), nothing
 
     def kept(self, source, source_labels, labels):
-        if not self.sprites:
+        if not self.sprites or source_labels is None:  # without, no sprite is of a certain thing
             return (), ()
         rows, size = ops.shape(source)[0], source.shape[1:4]
-        own = None if source_labels is None else self._labels(source_labels)
-        classes = self._classes(own if own is None else ops.sort(own, axis=1), rows)
+        own = self._labels(source_labels)
+        classes = self._classes(ops.sort(own, axis=1), rows)
         style = self._style(ops.full((rows,), _SEEN), classes)
         seen = ops.concatenate([source, ops.zeros_like(source[..., :1])], axis=-1)
         found = self.sprites.found(self.network(seen, style)[1], classes, *size)
-        if own is None or labels is None:
+        if labels is None:
             return (found,), (found,)
         # A thing stays where it is, whichever sprite it is by its new label.
         place = ops.argsort(ops.argsort(own, axis=1), axis=1)
