@@ -4,8 +4,9 @@ After Tulyakov et al. 2018, "MoCoGAN: decomposing motion and content for video g
 1707.04993): a content latent is one for all frames, a recurrent network turns noise into a motion
 latent for each, and a DCGAN (Radford et al. 2015, arXiv 1511.06434) draws every frame from both.
 One discriminator judges single frames, another the clip, with convolutions over space and time.
-The losses, the normalisation and the widths, if nothing else is said, are the paper's; it also adds
-noise to what the discriminators see and tells classes apart, which is left out here.
+The losses, the normalisation and the widths, if nothing else is said, are the paper's; it also
+tells classes apart, which is left out here. The noise on what the discriminators see, which theirs
+has as well, begins strong and falls (Sønderby et al. 2016, arXiv 1610.04490).
 """
 
 import math
@@ -130,6 +131,8 @@ class MoCoGAN(Adversarial, VideoModel):
         widths: channels of the generator at 4×4, 8×8, … up to half the frame's side.
         discriminator_widths: channels of both discriminators at half the side, a quarter, …
         content, motion: lengths of the latents.
+        instance_noise: deviation of the noise on the clips that the discriminators see, which run
+            from -1 to 1: that of the first step, what it falls to, and after how many steps.
 
     Example:
 
@@ -138,7 +141,7 @@ class MoCoGAN(Adversarial, VideoModel):
     (2, 8, 16, 16, 1)
     """
 
-    references = ("arXiv:1707.04993", "arXiv:1511.06434")
+    references = ("arXiv:1707.04993", "arXiv:1511.06434", "arXiv:1610.04490")
     logged = ("generator_loss", "discriminator_loss", "margin")
 
     def __init__(
@@ -153,6 +156,7 @@ class MoCoGAN(Adversarial, VideoModel):
         discriminator_widths: tuple[int, ...] = (64, 128, 256),
         content: int = 50,
         motion: int = 10,
+        instance_noise: tuple[float, float, int] = (1.0, 0.1, 6000),
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
         side = _SIDE * 2 ** len(widths)
@@ -169,6 +173,7 @@ class MoCoGAN(Adversarial, VideoModel):
             )
         self.widths, self.discriminator_widths = tuple(widths), tuple(discriminator_widths)
         self.content, self.motion = content, motion
+        self.instance_noise = tuple(instance_noise)
         self.generator = Generator(
             widths=self.widths, channels=channels, content=content, motion=motion
         )
@@ -185,6 +190,7 @@ class MoCoGAN(Adversarial, VideoModel):
             "discriminator_widths": list(self.discriminator_widths),
             "content": self.content,
             "motion": self.motion,
+            "instance_noise": list(self.instance_noise),
         }
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
@@ -214,6 +220,8 @@ class MoCoGAN(Adversarial, VideoModel):
         frame = random.uniform((), seed=self.seed, step=step, salt=1) * self.frames
         frame = ops.cast(frame, "int32")
         fake = self.generator(noise, training=training)
+        blur = self._blur(step) * random.normal(ops.shape(real), seed=self.seed, step=step, salt=2)
+        real, fake = (ops.cast(clip, "float32") + blur for clip in (real, fake))
         real_scores = self.discriminator(real, frame, training=training)
         fake_scores = self.discriminator(ops.stop_gradient(fake), frame, training=training)
         judged = self.judged(fake, frame, training=training)
@@ -222,6 +230,14 @@ class MoCoGAN(Adversarial, VideoModel):
         margin = ops.mean(real_scores - fake_scores)
         self.track(generator_loss=g_loss, discriminator_loss=d_loss, margin=margin)
         return g_loss + d_loss
+
+    def _blur(self, step):
+        """Deviation of the noise, without which they tell a black ground from a nearly black one.
+
+        From then on the generator learns no more (Arjovsky and Bottou 2017, arXiv 1701.04862).
+        """
+        first, last, steps = self.instance_noise
+        return first + (last - first) * ops.minimum(ops.cast(step, "float32") / steps, 1.0)
 
     def _mean(self, losses):
         """Of the clips' parts and of the frames' parts, which count as much."""
