@@ -27,7 +27,8 @@ def test_each_player_learns_from_its_own_loss_alone(monkeypatch):
         loss = model.compute_loss(batch)
     together = tape.gradient(loss, generator + discriminator)
 
-    real = tf.constant(batch / 127.5 - 1, "float32")
+    blur = model.instance_noise[0] * random.normal(batch.shape, seed=model.seed, step=0, salt=2)
+    real = tf.constant(batch / 127.5 - 1, "float32") + blur
     noise = random.normal((4, *model.noise_shape(FRAMES)), seed=model.seed, step=0)
     frame = int(random.uniform((), seed=model.seed, step=0, salt=1) * FRAMES)
 
@@ -39,15 +40,21 @@ def test_each_player_learns_from_its_own_loss_alone(monkeypatch):
         return sum(loss(tf.fill(tf.shape(s), target), s) for s in (of_clip, alone))
 
     with tf.GradientTape() as tape:
-        g_loss = entropy(1.0, model.generator(noise, training=True))
+        g_loss = entropy(1.0, model.generator(noise, training=True) + blur)
     g_alone = tape.gradient(g_loss, generator)
-    fake = tf.constant(model.generator(noise, training=True).numpy())
+    fake = tf.constant(model.generator(noise, training=True).numpy()) + blur
     with tf.GradientTape() as tape:
         d_loss = entropy(1.0, real) + entropy(0.0, fake)
     d_alone = tape.gradient(d_loss, discriminator)
 
     np.testing.assert_allclose(loss, g_loss + d_loss, rtol=1e-4)
     assert_same_gradients(generator + discriminator, together, g_alone + d_alone, 1e-3)
+
+
+def test_the_noise_on_what_is_judged_falls_and_stays():
+    model = models.build("mocogan", **TINY["mocogan"] | {"instance_noise": (1.0, 0.2, 100)})
+    found = [float(model._blur(step)) for step in (0, 50, 100, 10_000)]
+    np.testing.assert_allclose(found, [1, 0.6, 0.2, 0.2], rtol=1e-6)
 
 
 def test_what_comes_later_makes_no_difference_to_what_came_before():
