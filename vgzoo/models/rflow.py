@@ -53,9 +53,11 @@ class RFlow(Windows, VideoModel):
         patch, widths, blocks, features, heads, depth: of the network, as for `VideoUNet`.
         sprite: side in pixels of things that keep their shape, one for each label, which grey clips
             are seen as; 0 for none.
+        code: length of what every block is told of time and classes. These have few dimensions
+            that matter, and the matrices that read them are many.
         context: frames, of those made or seen last, that the next ones go on from.
         steps: evaluations of the network in a sample, if nothing else is asked for.
-        sampler: "euler", "midpoint" or "heun".
+        sampler: "euler", "midpoint", "heun" or "multistep".
         guidance: how far samples of a class are pushed away from those of none: 1 for not at all,
             else each evaluation is of two clips.
         shift: of the times of the steps, above 1 more of them lie near the noise.
@@ -100,9 +102,10 @@ class RFlow(Windows, VideoModel):
         heads: int = 4,
         depth: int = 6,
         sprite: int = 0,
+        code: int = 32,
         context: int = 8,
         steps: int = 32,
-        sampler: str = "euler",
+        sampler: str = "multistep",
         guidance: float = 1.0,
         shift: float = 3.0,
         moment: tuple[float, float] = (-1.3, 1.2),
@@ -137,17 +140,18 @@ class RFlow(Windows, VideoModel):
             features=features,
             heads=heads,
             depth=depth,
-            style=features,
+            style=code,
             name="network",
         )
         self.time = layers.Dense(features, name="time")
         self.label = layers.Dense(features, use_bias=False, name="label")
         self.style = layers.Dense(features, name="style")
+        self.code = layers.Dense(code, use_bias=False, name="code")
         things = (1, labels, classes + 1)
         self._style(ops.zeros((1,)), ops.zeros(things))
         _, seen = self.network(
             keras.KerasTensor((1, frames, height, width, channels + 1)),
-            keras.KerasTensor((1, features)),
+            keras.KerasTensor((1, code)),
         )
         self.sprites = None
         if sprite:
@@ -160,7 +164,7 @@ class RFlow(Windows, VideoModel):
                 frames=frames,
                 name="sprites",
             )
-            shapes = (1, frames, height, width, 3), things, (1, features)
+            shapes = (1, frames, height, width, 3), things, (1, code)
             self.sprites(seen, *map(keras.KerasTensor, shapes))
 
     def get_config(self) -> dict:
@@ -170,6 +174,7 @@ class RFlow(Windows, VideoModel):
         return {
             **super().get_config(),
             **{key: getattr(self, key) for key in own},
+            "code": self.code.units,
             **{key: list(getattr(self, key)) for key in lists},
         }
 
@@ -179,10 +184,11 @@ class RFlow(Windows, VideoModel):
     # -- the network -----------------------------------------------------------------------
 
     def _style(self, time, classes):
-        """Times `(B,)` and classes, as `_classes` gives them → styles `(B, features)`."""
+        """Times `(B,)` and classes, as `_classes` gives them → styles `(B, code)`."""
         level = ops.log((1.01 - time) / (0.01 + time)) / 5  # of noise, about -1 … 1
         told = self.time(waves(ops.stack([time, level], axis=-1)))
-        return ops.silu(self.style(ops.silu(told + self.label(ops.sum(classes, axis=1)))))
+        told = ops.silu(told + self.label(ops.sum(classes, axis=1)))
+        return self.code(ops.silu(self.style(told)))
 
     def _classes(self, labels, rows):
         """Labels `(B, labels)` → `(B, labels, classes + 1)`, the last class that of no label."""

@@ -10,7 +10,7 @@ from keras import ops
 
 from vgzoo.errors import VgzooError
 
-SAMPLERS = ("euler", "midpoint", "heun")
+SAMPLERS = ("euler", "midpoint", "heun", "multistep")
 
 Velocity = Callable  # (x, time) → dx/dtime
 
@@ -25,6 +25,11 @@ def shifted(share, shift: float):
 
 def integrate(velocity: Velocity, x, *, steps: int, shift: float = 1.0, sampler: str = "euler"):
     """Follows a velocity from noise to data.
+
+    "multistep" is of second order at one evaluation a step: where a step will lead in the end is
+    drawn on along a line through what this step and the one before say of it, to the step's middle
+    (after Zhang and Chen 2022, arXiv 2204.13902). A clip is known sooner than it is sharp, so this
+    saves more here than orders do that are had by more evaluations.
 
     Args:
         velocity: `(x, time) → dx/dtime`, for a scalar time.
@@ -43,6 +48,8 @@ def integrate(velocity: Velocity, x, *, steps: int, shift: float = 1.0, sampler:
     if sampler not in SAMPLERS:
         raise VgzooError(f"no sampler {sampler!r}; there are: {', '.join(SAMPLERS)}")
     sampler = "euler" if steps == 1 else sampler
+    if sampler == "multistep":
+        return _multistep(velocity, x, shifted(np.linspace(0, 1, steps + 1), shift))
     halves = {"euler": steps, "midpoint": max(steps // 2, 1), "heun": (steps + 1) // 2}
     count = halves[sampler]
     times = shifted(np.linspace(0, 1, 2 * count + 1), shift).astype("float32")
@@ -65,6 +72,23 @@ def integrate(velocity: Velocity, x, *, steps: int, shift: float = 1.0, sampler:
             maximum_iterations=last,
         )
     return step(last, x, "euler") if sampler == "heun" else x
+
+
+def _multistep(velocity: Velocity, x, times: np.ndarray):
+    lengths = np.diff(times)
+    # Nothing lies before the first step; behind the last one there is nothing left to be drawn on.
+    onward = np.concatenate([[0], lengths[1:] / lengths[:-1] / 2])
+    onward[-1] = 0
+    times, onward = times.astype("float32"), onward.astype("float32")
+
+    def step(i, x, before):
+        now, after = ops.take(times, i), ops.take(times, i + 1)
+        end = x + (1 - now) * velocity(x, now)
+        goal = end + ops.take(onward, i) * (end - before)
+        return i + 1, x + (after - now) / (1 - now) * (goal - x), end
+
+    count = len(lengths)
+    return ops.while_loop(lambda i, *_: i < count, step, (0, x, x), maximum_iterations=count)[1]
 
 
 def follow(velocity: Callable, x, times: np.ndarray):

@@ -99,20 +99,20 @@ def data_license(dataset: str) -> str:
 def _show(model: VideoModel, folder: Path, recipe: dict) -> None:
     """A golden output and a sample, of what the model's tasks allow."""
     n, seed = _GOLDEN["n"], _GOLDEN["seed"]
-    sample, golden = folder / "sample.gif", dict(_GOLDEN)
-    patterns = truths.patterns(n, seed=seed, **model.clip_spec)
+    golden, looks = dict(_GOLDEN), {"scale": 1}
+    sample = patterns = truths.patterns(n, seed=seed, **model.clip_spec)
     if model.family == "judge":
         golden |= {"features": model.features(patterns), "tolerance": 0.01}
-        video.write(sample, patterns, fps=recipe["fps"])
+        looks = {}
     elif "generate" in model.tasks:
-        clips = model.generate(16, seed=0)
+        sample = model.generate(16, seed=0)
         # Of a model that takes long a few frames are enough to check.
         golden |= {"frames": 4} if model.small_steps else {}
-        golden["clips"] = clips[:n, : golden.get("frames")]
-        video.write(sample, clips, fps=recipe["fps"], scale=1)
+        golden["clips"] = sample[:n, : golden.get("frames")]
     else:
-        clips = shown.clips(model, recipe, 16)
-        video.write(sample, clips, fps=recipe["fps"], scale=1, columns=4)
+        sample = shown.clips(model, recipe, 16)
+        looks |= {"columns": 4}
+    video.write(folder / "sample.gif", shown.fewer_colours(sample), fps=recipe["fps"], **looks)
     if model.family == "editor":
         made = shown.edits(model, patterns[:1, :5])
         golden |= {f"edits_{task}": after for task, (_, after) in made.items()}
