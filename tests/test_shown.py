@@ -1,9 +1,9 @@
 """What a model in training is looked at by: small pictures that stay small files."""
 
 import numpy as np
-import vgzoo
 from tiny import clip_batch
 
+import vgzoo
 from vgzoo.train.shown import fewer_colours
 
 SPEC = {"frames": 5, "height": 24, "width": 20}
