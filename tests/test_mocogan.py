@@ -55,6 +55,8 @@ def test_the_noise_on_what_is_judged_falls_and_stays():
     model = models.build("mocogan", **TINY["mocogan"] | {"instance_noise": (1.0, 0.2, 100)})
     found = [float(model._blur(step)) for step in (0, 50, 100, 10_000)]
     np.testing.assert_allclose(found, [1, 0.6, 0.2, 0.2], rtol=1e-6)
+    model.end_burn_in()
+    np.testing.assert_allclose([float(model._blur(step)) for step in (0, 50)], 0.2, rtol=1e-6)
 
 
 def test_what_comes_later_makes_no_difference_to_what_came_before():

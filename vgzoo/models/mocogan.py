@@ -193,6 +193,10 @@ class MoCoGAN(Adversarial, VideoModel):
             "instance_noise": list(self.instance_noise),
         }
 
+    def end_burn_in(self) -> None:
+        _, last, steps = self.instance_noise
+        self.instance_noise = last, last, steps
+
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(
             2e-4, beta_1=0.5, beta_2=0.999, use_ema=True, ema_momentum=0.999
