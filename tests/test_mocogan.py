@@ -4,11 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from every import assert_same_gradients, build
+from every import assert_same_gradients, build, fine_tune
+from films import write_films
 from tiny import TINY, clip_batch
 
+import vgzoo
 from vgzoo import models, random
 from vgzoo.errors import VgzooError
+from vgzoo.metrics.kernel_distance import KernelDistance
 
 FRAMES = TINY["mocogan"]["frames"]
 
@@ -110,3 +113,24 @@ def test_scores_are_of_the_clips_parts_and_of_the_frames_parts():
 def test_sizes_that_do_not_fit_are_refused(changes, message):
     with pytest.raises(VgzooError, match=message):
         models.build("mocogan", **TINY["mocogan"] | changes)
+
+
+def test_bundled_weights_are_fine_tuned_to_a_folder_of_videos(tmp_path):
+    """What turns noise into motion frozen, and it stays as it is: how things move is kept."""
+    model = vgzoo.load("mocogan-mnist")
+    films = write_films(tmp_path / "films", 16, seed=0, frames=20)
+    options = {"frames": 16, "size": 64, "channels": 1, "batch_size": 8}
+    known, unseen = (
+        np.concatenate([b["clip"] for b in vgzoo.data.clips(films, **options, seed=seed, count=n)])
+        for seed, n in ((0, 160), (1, 32))
+    )
+    encoder = vgzoo.load("clip-encoder")
+
+    def far() -> float:
+        metric = KernelDistance()
+        metric.update_state(encoder.features(unseen), encoder.features(model.generate(32, seed=0)))
+        return metric.result()
+
+    before = far()
+    fine_tune(model, [model.generator.cell], tf.data.Dataset.from_tensor_slices(known).batch(8))
+    assert far() < 0.7 * before
