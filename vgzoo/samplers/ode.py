@@ -28,8 +28,7 @@ def integrate(velocity: Velocity, x, *, steps: int, shift: float = 1.0, sampler:
 
     "multistep" is of second order at one evaluation a step: where a step will lead in the end is
     drawn on along a line through what this step and the one before say of it, to the step's middle
-    (after Zhang and Chen 2022, arXiv 2204.13902). A clip is known sooner than it is sharp, so this
-    saves more here than orders do that are had by more evaluations.
+    (after Zhang and Chen 2022, arXiv 2204.13902).
 
     Args:
         velocity: `(x, time) → dx/dtime`, for a scalar time.
