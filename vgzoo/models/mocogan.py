@@ -13,6 +13,7 @@ clips' discriminator is shown how much those of a batch differ (Karras et al. 20
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -20,16 +21,13 @@ from keras import layers, ops
 
 from vgzoo import random
 from vgzoo.errors import VgzooError
-from vgzoo.layers.spacetime import space_to_depth
+from vgzoo.layers.spacetime import he_normal, leaky, space_to_depth
 from vgzoo.models._adversarial import Adversarial
 from vgzoo.models.base import VideoModel, register
 
 _SIDE = 4  # of what the generator begins with and an image's discriminator ends with
 _KERNEL = 4  # of every convolution, in space and time
-
-
-def _normal() -> keras.initializers.Initializer:
-    return keras.initializers.RandomNormal(stddev=0.02)  # DCGAN's
+_EVERY = 4  # how many frames apart those are that the frames' discriminator judges in training
 
 
 @keras.saving.register_keras_serializable("vgzoo")
@@ -48,7 +46,7 @@ class Generator(keras.Model):
             self.steps.append(_up(width, f"up_{i}"))
             self.steps.append(layers.BatchNormalization(name=f"norm_{i}"))
             self.steps.append(layers.ReLU(name=f"relu_{i}"))
-        self.pixels = _up(channels, "pixels")
+        self.pixels = _up(channels, "pixels", bias=-2.0)  # begin with black
 
     def call(self, latents, training=False):
         frames = (latents.shape[1] - self.content) // self.motion - 1
@@ -73,39 +71,29 @@ class Judge(layers.Layer):
 
     Args:
         widths: channels of its layers; each halves the sides.
-        time: whether it sees clips `(B, T, H, W, C)`; of T frames it takes 3 in each layer. It is
-            also shown how much the clips of a batch differ.
+        time: whether it sees clips `(B, T, H, W, C)`; of T frames it takes 3 in each layer.
     """
 
     def __init__(self, widths: tuple[int, ...], time: bool, **kwargs):
         super().__init__(**kwargs)
         # A stride of 2 over 4 pixels is none over 2 × 2 blocks of 2 × 2: the same layer, and trains
         # 1.1 to 2.3 times as fast here in space and time.
-        self.time = time
         kind, kernel = (layers.Conv3D, (_KERNEL, 2, 2)) if time else (layers.Conv2D, 2)
         self.pad = ((0, 0), *[(0, 0)] * time, (1, 1), (1, 1), (0, 0))
         self.convolutions = [
             kind(
                 width,
                 kernel,
-                use_bias=not 0 < i < len(widths),
-                kernel_initializer=_normal(),
+                kernel_initializer=he_normal(),
                 name=f"conv_{i}",
             )
             for i, width in enumerate((*widths, 1))
         ]
-        self.norms = [layers.BatchNormalization(name=f"norm_{i}") for i in range(1, len(widths))]
 
-    def call(self, x, training=False):
+    def call(self, x):
         for i, convolution in enumerate(self.convolutions):
-            if i:
-                x = ops.leaky_relu(x, negative_slope=0.2)
-            x = space_to_depth(ops.pad(x, self.pad), 2)
-            if self.time and convolution is self.convolutions[-1]:
-                x = ops.concatenate([x, _spread(x)], axis=-1)
-            x = convolution(x)
-            if 0 < i <= len(self.norms):
-                x = self.norms[i - 1](x, training=training)
+            x = leaky(x) if i else x
+            x = convolution(space_to_depth(ops.pad(x, self.pad), 2))
         return ops.cast(ops.reshape(x, (-1, math.prod(x.shape[1:]))), "float32")
 
 
@@ -120,14 +108,16 @@ class Discriminator(keras.Model):
         self.video = Judge(widths, True, name="video")
         self.image = Judge(widths, False, name="image")
 
-    def call(self, clip, frame=None, training=False):
-        """Scores `(B, parts)`; of frames only those of one, if its number is given."""
-        size = clip.shape[2:]
+    def call(self, clip, first=None):
+        """Scores `(B, parts)`; of frames only every fourth from that one on, if it is given."""
+        _, frames, *size = clip.shape
         clip = ops.cast(clip, self.compute_dtype)
-        seen = clip if frame is None else ops.take(clip, ops.reshape(frame, (1,)), axis=1)
-        alone = self.image(ops.reshape(seen, (-1, *size)), training=training)
+        seen = clip
+        if first is not None:
+            seen = ops.take(clip, first + np.arange(0, frames - _EVERY + 1, _EVERY), axis=1)
+        alone = self.image(ops.reshape(seen, (-1, *size)))
         alone = ops.reshape(alone, (-1, seen.shape[1] * alone.shape[1]))
-        return ops.concatenate([self.video(clip, training=training), alone], axis=1)
+        return ops.concatenate([self.video(clip), alone], axis=1)
 
 
 @register
@@ -139,8 +129,7 @@ class MoCoGAN(Adversarial, VideoModel):
         widths: channels of the generator at 4×4, 8×8, … up to half the frame's side.
         discriminator_widths: channels of both discriminators at half the side, a quarter, …
         content, motion: lengths of the latents.
-        instance_noise: deviation of the noise on the clips that the discriminators see, which run
-            from -1 to 1: that of the first step, what it falls to, and after how many steps.
+        gamma, burn_in, penalty_stride: of the gradient penalties; see `Adversarial`.
 
     Example:
 
@@ -150,7 +139,6 @@ class MoCoGAN(Adversarial, VideoModel):
     """
 
     references = ("arXiv:1707.04993", "arXiv:1511.06434", "arXiv:1610.04490", "arXiv:1710.10196")
-    logged = ("generator_loss", "discriminator_loss", "margin")
 
     def __init__(
         self,
@@ -164,7 +152,9 @@ class MoCoGAN(Adversarial, VideoModel):
         discriminator_widths: tuple[int, ...] = (64, 128, 256),
         content: int = 50,
         motion: int = 10,
-        instance_noise: tuple[float, float, int] = (1.0, 0.1, 6000),
+        gamma: float = 1.0,
+        burn_in: Sequence[tuple[int, float]] = (),
+        penalty_stride: int = 4,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
         side = _SIDE * 2 ** len(widths)
@@ -181,7 +171,8 @@ class MoCoGAN(Adversarial, VideoModel):
             )
         self.widths, self.discriminator_widths = tuple(widths), tuple(discriminator_widths)
         self.content, self.motion = content, motion
-        self.instance_noise = tuple(instance_noise)
+        self.gamma, self.penalty_stride = gamma, penalty_stride
+        self.burn_in = [list(point) for point in burn_in]
         self.generator = Generator(
             widths=self.widths, channels=channels, content=content, motion=motion
         )
@@ -198,16 +189,14 @@ class MoCoGAN(Adversarial, VideoModel):
             "discriminator_widths": list(self.discriminator_widths),
             "content": self.content,
             "motion": self.motion,
-            "instance_noise": list(self.instance_noise),
+            "gamma": self.gamma,
+            "burn_in": self.burn_in,
+            "penalty_stride": self.penalty_stride,
         }
-
-    def end_burn_in(self) -> None:
-        _, last, steps = self.instance_noise
-        self.instance_noise = last, last, steps
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(
-            2e-4, beta_1=0.5, beta_2=0.999, use_ema=True, ema_momentum=0.999
+            2e-4, beta_1=0.0, beta_2=0.99, use_ema=True, ema_momentum=0.999
         )
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
@@ -224,50 +213,26 @@ class MoCoGAN(Adversarial, VideoModel):
         return ops.convert_to_numpy(self.generator.enter.kernel)[: self.content]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Both sides of the game in one scalar, each blind to the other's parameters."""
         real = self.network_clip(x)
         step = self.next_noise_step()
         size = (ops.shape(real)[0], *self.noise_shape(self.frames))
         noise = random.normal(size, seed=self.seed, step=step)
-        frame = random.uniform((), seed=self.seed, step=step, salt=1) * self.frames
-        frame = ops.cast(frame, "int32")
+        first = random.uniform((), seed=self.seed, step=step, salt=1) * _EVERY
         fake = self.generator(noise, training=training)
-        blur = self._blur(step) * random.normal(ops.shape(real), seed=self.seed, step=step, salt=2)
-        real, fake = (ops.cast(clip, "float32") + blur for clip in (real, fake))
-        real_scores = self.discriminator(real, frame, training=training)
-        fake_scores = self.discriminator(ops.stop_gradient(fake), frame, training=training)
-        judged = self.judged(fake, frame, training=training)
-        d_loss = self._mean(ops.softplus(-real_scores) + ops.softplus(fake_scores))
-        g_loss = self._mean(ops.softplus(-judged))
-        margin = ops.mean(real_scores - fake_scores)
-        self.track(generator_loss=g_loss, discriminator_loss=d_loss, margin=margin)
-        return g_loss + d_loss
-
-    def _blur(self, step):
-        """Deviation of the noise, without which they tell a black ground from a nearly black one.
-
-        From then on the generator learns no more (Arjovsky and Bottou 2017, arXiv 1701.04862).
-        """
-        first, last, steps = self.instance_noise
-        return first + (last - first) * ops.minimum(ops.cast(step, "float32") / steps, 1.0)
-
-    def _mean(self, losses):
-        """Of the clips' parts and of the frames' parts, which count as much."""
-        of_clips, of_frames = ops.split(losses, [self.discriminator.parts], axis=1)
-        return ops.mean(of_clips) + ops.mean(of_frames)
+        return self.game(real, fake, step, first=ops.cast(first, "int32"))
 
 
-def _spread(x):
-    """Of `(B, …)` the deviation over the batch, the same for all of it."""
-    wide = ops.cast(x, "float32")
-    apart = ops.sqrt(ops.var(wide, axis=0, keepdims=True) + 1e-6)
-    return ops.cast(ops.broadcast_to(apart, ops.shape(wide)), x.dtype)
-
-
-def _up(width: int, name: str) -> layers.Layer:
+def _up(width: int, name: str, bias: float | None = None) -> layers.Layer:
     """Twice the side."""
     return layers.Conv2DTranspose(
-        width, _KERNEL, 2, padding="same", use_bias=False, kernel_initializer=_normal(), name=name
+        width,
+        _KERNEL,
+        2,
+        padding="same",
+        use_bias=bias is not None,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),  # DCGAN's
+        bias_initializer=keras.initializers.Constant(bias or 0),
+        name=name,
     )
 
 

@@ -22,7 +22,6 @@ generated clips (R1 and R2). What is made for video here:
 """
 
 import functools
-import math
 from collections.abc import Sequence
 
 import keras
@@ -43,7 +42,7 @@ from vgzoo.layers.spacetime import (
 )
 from vgzoo.layers.trajectory import Trajectory
 from vgzoo.models._adversarial import Adversarial
-from vgzoo.models.base import VideoModel, input_gradient, register
+from vgzoo.models.base import VideoModel, register
 
 
 @keras.saving.register_keras_serializable("vgzoo")
@@ -121,7 +120,7 @@ class Discriminator(keras.Model):
 
     def __init__(self, *, widths, head):
         super().__init__(name="discriminator")
-        self.widths = widths
+        self.widths, self.parts = widths, 1
         self.pixels = layers.Conv2D(
             widths[-1], 3, padding="same", kernel_initializer=he_normal(), name="pixels"
         )
@@ -184,7 +183,6 @@ class R3GAN(Adversarial, VideoModel):
 
     references = ("arXiv:2501.05441", "arXiv:2112.14683", "arXiv:2002.08988", "arXiv:1502.04623")
     any_length = True
-    logged = ("generator_loss", "discriminator_loss", "margin", "r1", "r2")
 
     def __init__(
         self,
@@ -269,31 +267,7 @@ class R3GAN(Adversarial, VideoModel):
         step = self.next_noise_step()
         noise = random.normal((batch, *self.noise_shape(frames)), seed=self.seed, step=step)
         fake = self.generator(noise, frames=frames)
-        fixed = ops.stop_gradient(fake)
-
-        scores = self.discriminator(ops.concatenate([real, ops.cast(fixed, real.dtype)], axis=0))
-        real_scores, fake_scores = scores[:batch], scores[batch:]
-        d_loss = _pairing(fake_scores - real_scores)
-        judged = self.judged(fake)
-        g_loss = _pairing(ops.stop_gradient(real_scores) - judged)
-
-        every = self.penalty_stride
-        r1, r2 = self._penalty(real[::every]), self._penalty(fixed[::every])
-        margin = ops.mean(real_scores[:, 0] - fake_scores[:, 0])
-        self.track(generator_loss=g_loss, discriminator_loss=d_loss, margin=margin, r1=r1, r2=r2)
-        penalties = 0.5 * self._penalty_weight(step) * (r1 + r2)
-        return g_loss + d_loss + penalties + self._unsteadiness(step)
-
-    def _penalty_weight(self, step):
-        if not self.burn_in:
-            return self.gamma
-        step = ops.cast(step, "float32")
-        steps, weights = zip(*self.burn_in, strict=True)
-        power = math.log(weights[0])
-        for begin, end, before, after in zip(steps, steps[1:], weights, weights[1:], strict=False):
-            done = ops.clip((step - begin) / (end - begin), 0.0, 1.0)
-            power = power + done * math.log(after / before)
-        return ops.where(step < steps[-1], ops.exp(power), self.gamma)
+        return self.game(real, fake, step) + self._unsteadiness(step)
 
     def _unsteadiness(self, step):
         if not self.steady:
@@ -303,23 +277,8 @@ class R3GAN(Adversarial, VideoModel):
         return ops.where(step < begin, 0.0, weight * squares)
 
     def end_burn_in(self) -> None:
-        self.burn_in, self.steady = [], None
-
-    def _penalty(self, clip):
-        """Mean squared norm of the discriminator's gradient at `clip`."""
-
-        def score(c):
-            scores = self.discriminator(c)
-            return scores[:, 0] + ops.mean(scores[:, 1:], axis=1)
-
-        gradient = input_gradient(score, ops.cast(clip, "float32"))
-        return ops.mean(ops.sum(ops.square(ops.cast(gradient, "float32")), axis=(1, 2, 3, 4)))
-
-
-def _pairing(difference):
-    """Relativistic pairing loss of score differences `(B, 1 + T)`: clip and frames alike."""
-    losses = ops.softplus(difference)
-    return ops.mean(losses[:, 0]) + ops.mean(losses[:, 1:])
+        super().end_burn_in()
+        self.steady = None
 
 
 MODEL = R3GAN
