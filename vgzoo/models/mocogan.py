@@ -39,12 +39,12 @@ class Generator(keras.Model):
         self.content, self.motion = content, motion
         self.cell = layers.GRUCell(motion, name="motion")
         self.enter = layers.Dense(_SIDE**2 * widths[0], use_bias=False, name="enter")
-        self.first = layers.BatchNormalization(name="norm_0")
+        self.first = _norm(0)
         self.base = (_SIDE, _SIDE, widths[0])
         self.steps = []
         for i, width in enumerate(widths[1:], 1):
             self.steps.append(_up(width, f"up_{i}"))
-            self.steps.append(layers.BatchNormalization(name=f"norm_{i}"))
+            self.steps.append(_norm(i))
             self.steps.append(layers.ReLU(name=f"relu_{i}"))
         self.pixels = _up(channels, "pixels", bias=-2.0)  # begin with black
 
@@ -220,6 +220,10 @@ class MoCoGAN(Adversarial, VideoModel):
         first = random.uniform((), seed=self.seed, step=step, salt=1) * _EVERY
         fake = self.generator(noise, training=training)
         return self.game(real, fake, step, first=ops.cast(first, "int32"))
+
+
+def _norm(i: int) -> layers.Layer:
+    return layers.BatchNormalization(momentum=0.9, name=f"norm_{i}")  # DCGAN's
 
 
 def _up(width: int, name: str, bias: float | None = None) -> layers.Layer:
