@@ -20,6 +20,11 @@ def latents(model, count: int = 3, seed: int = 0) -> np.ndarray:
     return random.normal_rows(seed, 0, count, model.noise_shape(FRAMES))
 
 
+def judged_frames(first: int) -> range:
+    """Numbers of the frames that are judged in training: one in four, the same number for all."""
+    return range(first, first + 4 * (FRAMES // 4), 4)
+
+
 def test_each_player_learns_from_its_own_loss_alone(monkeypatch):
     model = build("mocogan")
     monkeypatch.setattr(model, "next_noise_step", lambda: 0)
@@ -30,36 +35,47 @@ def test_each_player_learns_from_its_own_loss_alone(monkeypatch):
         loss = model.compute_loss(batch)
     together = tape.gradient(loss, generator + discriminator)
 
-    blur = model.instance_noise[0] * random.normal(batch.shape, seed=model.seed, step=0, salt=2)
-    real = tf.constant(batch / 127.5 - 1, "float32") + blur
+    real = tf.constant(batch / 127.5 - 1, "float32")
     noise = random.normal((4, *model.noise_shape(FRAMES)), seed=model.seed, step=0)
-    frame = int(random.uniform((), seed=model.seed, step=0, salt=1) * FRAMES)
+    first = int(random.uniform((), seed=model.seed, step=0, salt=1) * 4)
+    fake = tf.constant(model.generator(noise, training=True).numpy())
 
-    def entropy(target: float, clip) -> tf.Tensor:
-        """Binary cross-entropy: of the clip's parts, and of those of one frame alone."""
-        of_clip = model.discriminator.video(clip, training=True)
-        alone = model.discriminator.image(clip[:, frame], training=True)
+    def scores(clip) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of the clip's parts, and of the parts of one frame in four."""
+        frames = [model.discriminator.image(clip[:, i]) for i in judged_frames(first)]
+        frames = tf.concat(frames, axis=1)
+        return model.discriminator.video(clip), frames
+
+    def pairing(better, worse) -> tf.Tensor:
+        """Cross-entropy of telling which is which, the clip's parts and the frames' alike."""
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        return sum(loss(tf.fill(tf.shape(s), target), s) for s in (of_clip, alone))
+        pairs = zip(scores(better), scores(worse), strict=True)
+        return sum(loss(tf.ones_like(b), b - w) for b, w in pairs)
 
     with tf.GradientTape() as tape:
-        g_loss = entropy(1.0, model.generator(noise, training=True) + blur)
+        g_loss = pairing(model.generator(noise, training=True), real)
     g_alone = tape.gradient(g_loss, generator)
-    fake = tf.constant(model.generator(noise, training=True).numpy()) + blur
     with tf.GradientTape() as tape:
-        d_loss = entropy(1.0, real) + entropy(0.0, fake)
+        d_loss = pairing(real, fake)
+        for clip in (real, fake):
+            penalty = model._penalty(clip[:: model.penalty_stride], first=first)
+            d_loss += 0.5 * model.gamma * penalty
     d_alone = tape.gradient(d_loss, discriminator)
 
     np.testing.assert_allclose(loss, g_loss + d_loss, rtol=1e-4)
     assert_same_gradients(generator + discriminator, together, g_alone + d_alone, 1e-3)
 
 
-def test_the_noise_on_what_is_judged_falls_and_stays():
-    model = models.build("mocogan", **TINY["mocogan"] | {"instance_noise": (1.0, 0.2, 100)})
-    found = [float(model._blur(step)) for step in (0, 50, 100, 10_000)]
-    np.testing.assert_allclose(found, [1, 0.6, 0.2, 0.2], rtol=1e-6)
-    model.end_burn_in()
-    np.testing.assert_allclose([float(model._blur(step)) for step in (0, 50)], 0.2, rtol=1e-6)
+def test_the_penalty_is_of_the_gradient_of_both_mean_scores():
+    model = build("mocogan")
+    clip = tf.constant(clip_batch(TINY["mocogan"], 3) / 127.5 - 1, "float32")
+    with tf.GradientTape() as tape:
+        tape.watch(clip)
+        of_clip = tf.reduce_mean(model.discriminator.video(clip), axis=1)
+        frames = [model.discriminator.image(clip[:, i]) for i in judged_frames(1)]
+        total = of_clip + tf.reduce_mean(tf.concat(frames, axis=1), axis=1)
+    squares = tf.reduce_sum(tape.gradient(total, clip) ** 2, axis=(1, 2, 3, 4))
+    np.testing.assert_allclose(model._penalty(clip, first=1), tf.reduce_mean(squares), rtol=1e-4)
 
 
 def test_what_comes_later_makes_no_difference_to_what_came_before():
@@ -92,14 +108,16 @@ def test_the_content_latent_is_one_for_all_frames():
 def test_scores_are_of_the_clips_parts_and_of_the_frames_parts():
     model = build("mocogan")
     clip = clip_batch(TINY["mocogan"], 3) / 127.5 - 1
-    each, one = model.discriminator(clip), model.discriminator(clip, frame=4)
+    each, few = model.discriminator(clip), model.discriminator(clip, first=2)
     parts = model.discriminator.parts
-    assert each.dtype == one.dtype == "float32"
+    assert each.dtype == few.dtype == "float32"
     assert parts == (FRAMES - 9) * 2 * 2
-    assert each.shape == (3, parts + 4 * FRAMES) and one.shape == (3, parts + 4)
-    np.testing.assert_allclose(one[:, :parts], each[:, :parts], rtol=1e-5)
+    chosen = judged_frames(2)
+    assert each.shape == (3, parts + 4 * FRAMES) and few.shape == (3, parts + 4 * len(chosen))
+    np.testing.assert_allclose(few[:, :parts], each[:, :parts], rtol=1e-5)
+    of_frames = np.asarray(each[:, parts:]).reshape(3, FRAMES, 4)
     np.testing.assert_allclose(
-        one[:, parts:], each[:, parts + 4 * 4 : parts + 5 * 4], rtol=1e-4, atol=1e-6
+        few[:, parts:], of_frames[:, chosen].reshape(3, -1), rtol=1e-4, atol=1e-6
     )
 
 
