@@ -79,10 +79,12 @@ class Judge(layers.Layer):
         # 1.1 to 2.3 times as fast here in space and time.
         kind, kernel = (layers.Conv3D, (_KERNEL, 2, 2)) if time else (layers.Conv2D, 2)
         self.pad = ((0, 0), *[(0, 0)] * time, (1, 1), (1, 1), (0, 0))
+        # Only differences of scores count, so a bias of the last would never learn.
         self.convolutions = [
             kind(
                 width,
                 kernel,
+                use_bias=i < len(widths),
                 kernel_initializer=he_normal(),
                 name=f"conv_{i}",
             )
@@ -113,7 +115,8 @@ class Discriminator(keras.Model):
         clip = ops.cast(clip, self.compute_dtype)
         seen = clip
         if first is not None:
-            seen = ops.take(clip, first + np.arange(0, frames - _EVERY + 1, _EVERY), axis=1)
+            chosen = ops.add(np.arange(0, frames - _EVERY + 1, _EVERY, dtype="int32"), first)
+            seen = ops.take(clip, chosen, axis=1)
         alone = self.image(ops.reshape(seen, (-1, *size)))
         alone = ops.reshape(alone, (-1, seen.shape[1] * alone.shape[1]))
         return ops.concatenate([self.video(clip), alone], axis=1)
