@@ -28,7 +28,7 @@ def clips(model):
 def shown_by_class(model: VideoModel, shown: np.ndarray) -> VideoModel:
     """A model that knows one clip for each class, `(classes + 1, T, H, W, C)` in [-1, 1]."""
 
-    def parts(x, time, classes, given, known, *told):
+    def parts(x, time, classes, given, known, *told, leap):
         first = ops.argmax(classes[:, 0], axis=-1)
         whole = ops.take(shown.astype("float32"), first, axis=0)
         return known * given + (1 - known) * whole, None, None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from colour_banks import write_cifar10, write_imagenette
 from test_train import FLAT, RECIPE, change
-from tiny import write_mnist
+from tiny import TINY, write_mnist
 
 import vgzoo
 from vgzoo import data
@@ -74,6 +74,21 @@ def test_the_schedule_warms_up_and_falls(recipe):
     assert float(rate(0)) == 0
     assert float(rate(2)) == pytest.approx(2e-4)
     assert float(rate(40)) == pytest.approx(5e-5)
+
+
+def test_stages_may_set_what_the_model_is_made_with(recipe):
+    first = RECIPE["stages"][0]
+    kwargs = TINY["rflow"] | {"context": 2}
+    change(recipe, arch="rflow", kwargs=kwargs, stages=[first | {"set": {"context": 1}}, first])
+    _, content = recipes.read(recipe)
+    model = vgzoo.models.build(content["arch"], **content["kwargs"])
+    first, last = content["stages"]
+    for stage, context in ((first, 1), (last, 2), (first, 1), (None, 2)):
+        recipes.enter(model, content, stage)
+        assert model.context == context
+    change(recipe, stages=[first | {"set": {"depths": 1}}, last])
+    with pytest.raises(VgzooError, match="names that kwargs have, not {'depths': 1}"):
+        recipes.read(recipe)
 
 
 def test_last_stages_may_have_a_rate_of_their_own(recipe):

@@ -1,7 +1,9 @@
 """What a rectified flow alone keeps: lines, masks, classes, paths."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from every import assert_same_clips, build, fine_tune, kept, run_plainly
 from films import write_films
 from keras import ops
@@ -11,6 +13,7 @@ import vgzoo
 from vgzoo import models, video
 from vgzoo.errors import VgzooError
 from vgzoo.layers import masks
+from vgzoo.models import _leaps, rflow
 from vgzoo.samplers import ode
 
 
@@ -18,7 +21,7 @@ def knowing(clip: np.ndarray, **options):
     """A model that knows the one clip that there is, `(T, H, W, C)` in [-1, 1]."""
     model = models.build("rflow", **TINY["rflow"], **options)
 
-    def parts(x, time, classes, given, known, *told):
+    def parts(x, time, classes, given, known, *told, leap=0.0):
         whole = known * given + (1 - known) * ops.broadcast_to(clip[None], ops.shape(x))
         return whole, None, None
 
@@ -29,7 +32,7 @@ def knowing(clip: np.ndarray, **options):
 # -- the flow ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("steps", [1, 3, 8])
+@pytest.mark.parametrize("steps", [1, 2, 3, 8])
 @pytest.mark.parametrize("sampler", ode.SAMPLERS)
 def test_who_knows_the_clip_makes_it(steps, sampler):
     clip = clip_batch(TINY["rflow"], 1)[0]
@@ -50,6 +53,7 @@ def test_the_loss_of_who_knows_the_clip_is_nothing():
 
 def test_every_parameter_learns():
     model = build("rflow")
+    model.sprites.whole.speeds.assign(np.zeros((1, 2, 2)))  # so that none is taken for sure
     before = {v.path: v.numpy() for v in model.trainable_variables}
     run_plainly(model, "sgd")
     model.fit(training_batch("rflow", TINY["rflow"], 8), batch_size=8, verbose=0)
@@ -61,6 +65,74 @@ def test_times_are_told_apart():
     model = kept("rflow")
     style = np.asarray(model._style(np.array([0.1, 0.12], "float32"), model._classes(None, 2)))
     assert np.abs(style[0] - style[1]).max() > 1e-3
+
+
+# -- leaps ---------------------------------------------------------------------------------
+
+
+def test_few_evaluations_are_leaps_and_unguided():
+    model = models.build("rflow", **TINY["rflow"], guidance=3.0)
+    asked, parts = [], model._parts
+
+    def watched(x, time, *told, leap):
+        asked.append(float(leap))
+        return parts(x, time, *told, leap=leap)
+
+    model._parts = watched
+    noise = ops.zeros((1, 6, 16, 16, 1))
+    for steps, wanted in ((1, [1]), (2, [1]), (3, [0, 0])):  # a loop's body is traced once
+        asked.clear()
+        ops.shape(model.fill(noise, noise, noise, ops.convert_to_tensor([[1, 2]]), steps))
+        assert set(asked) == set(map(float, wanted)) and len(asked) % len(wanted) == 0
+    made = [model.generate(1, labels=[1, 2], steps=2) for _ in range(2)]
+    assert_same_clips(*made)
+
+
+def test_leaps_are_taught_where_guided_steps_lead():
+    """And teach these nothing: what says where steps lead is a constant to the loss."""
+    model = models.build("rflow", **TINY["rflow"] | {"sprite": 0}, guidance=2.0)
+    goals = {leap: keras.Variable(0.5 - leap / 10) for leap in (0.0, 1.0)}
+    seen = []
+
+    def parts(x, time, classes, given, known, *told, leap):
+        seen.append((leap, np.asarray(time).tolist(), len(x)))
+        # Of no class it is nothing: guidance of 2 leads twice as far.
+        share = ops.cast(classes[:, 0, :1] + classes[:, 0, 3:4], "float32")[:, None, None, None]
+        return ops.ones_like(x) * goals[leap] * share, None, None
+
+    model._parts = parts
+    classes = model._classes(ops.convert_to_tensor([[3, 3]] * 5), 5)
+    noise = np.random.default_rng(0).normal(size=(5, 6, 16, 16, 1)).astype("float32")
+    clips = [ops.convert_to_tensor(noise)] * 2
+    with tf.GradientTape(persistent=True) as tape:
+        error = model._leapt(clips[0], classes, *clips)
+    first, second = (each for each in seen if each[0])
+    # Every second clip, from noise and from the middle of the way: a quarter, by the shift.
+    assert first == (1.0, [0, 0, 0], 3) and second == (1.0, [0.25] * 3, 3)
+    assert sum(not leap for leap, *_ in seen) == 8  # four steps, each with classes and without
+    away = 2 * 0.5 - 0.4
+    assert float(error) == pytest.approx(np.hypot(away, _leaps._SMALL) - _leaps._SMALL, rel=1e-4)
+    assert tape.gradient(error, goals[0.0].value) is None
+    assert float(tape.gradient(error, goals[1.0].value)) < -0.9
+
+
+def test_leaps_are_learned_where_that_is_asked_for():
+    batch = training_batch("rflow", TINY["rflow"], 4)
+    losses, model = {}, build("rflow")
+    for model.leap_stride in (0, 1, 4):
+        model.noise_step.assign(0)
+        model.reset_metrics()
+        loss = model.compute_loss({k: ops.convert_to_tensor(v) for k, v in batch.items()})
+        losses[model.leap_stride] = (
+            float(loss),
+            {m.name: float(m.result()) for m in model.trackers}["leapt"],
+        )
+    assert losses[0][1] == 0 < min(losses[1][1], losses[4][1])
+    for stride in (1, 4):
+        wanted = losses[0][0] + rflow._LEAPT * losses[stride][1]
+        assert losses[stride][0] == pytest.approx(wanted, rel=1e-4)
+    with pytest.raises(VgzooError, match="leaps must be 0, 1, 2 or 4, not 3"):
+        models.build("rflow", **TINY["rflow"] | {"leaps": 3})
 
 
 # -- classes -------------------------------------------------------------------------------

@@ -41,6 +41,17 @@ def test_steps_are_evaluations(sampler, steps):
     assert times[0] == 0 and times == sorted(times) and times[-1] < 1
 
 
+def test_a_way_ends_where_its_sampler_does():
+    def velocity(x, time):
+        return np.cos(3 * np.asarray(time)) * x
+
+    way = ode.way(velocity, np.ones(1), steps=20, shift=2.0)
+    assert len(way) == 21 and way[0] == np.ones(1)
+    assert float(np.asarray(way[-1])[0]) == pytest.approx(end(20, "multistep", 2.0)[0], rel=1e-6)
+    exact = np.exp(np.sin(3 * ode.shifted(np.arange(21) / 20, 2.0)) / 3)
+    np.testing.assert_allclose(np.ravel(way), exact, rtol=0.02)
+
+
 def test_a_shift_puts_more_steps_near_the_noise():
     shares = np.linspace(0, 1, 9)
     times = ode.shifted(shares, 3.0)

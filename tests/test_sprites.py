@@ -6,9 +6,9 @@ from every import kept
 from keras import ops
 
 from vgzoo.data import motion
-from vgzoo.layers.paths import Paths
+from vgzoo.layers.paths import Paths, likeliest, sure
 from vgzoo.layers.sprites import Sprites, misplaced
-from vgzoo.models import rflow
+from vgzoo.models import _places
 
 
 def sprites(count: int = 2) -> Sprites:
@@ -81,30 +81,40 @@ def test_chances_of_places_are_those_that_bayes_rule_gives_whole_paths():
         for t in range(3):
             wanted = down[:, t].T @ chance @ across[:, t]
             np.testing.assert_allclose(found[0, i, t], wanted, rtol=1e-3, atol=2e-6)
-    ways = ops.convert_to_tensor(np.array([[[2, 1], [0, 3]]], "int32"))
-    along = np.exp(np.asarray(layer.along(ways, 2)))[0]
-    for i, (way, other) in enumerate(((2, 1), (0, 3))):
-        wanted = down[way, :2, :, None] * across[other, :2, None]
-        np.testing.assert_allclose(along[i], wanted, rtol=1e-4, atol=2e-6)
 
 
-def test_things_are_told_the_likeliest_of_the_paths_they_may_have_taken():
-    """And how unlikely they move as they do: against all pairs, one by one."""
+def test_drawn_paths_go_where_they_are_likeliest_to():
+    layer, _, (down, across) = weighed(3, 4, 5)
+    path = np.asarray(layer.along(ops.convert_to_tensor(np.array([[[2, 1], [0, 3]]], "int32"))))
+    for places, (way, other) in zip(path[0], ((2, 1), (0, 3)), strict=True):
+        np.testing.assert_array_equal(places[:, 0], down[way].argmax(axis=-1))
+        np.testing.assert_array_equal(places[:, 1], across[other].argmax(axis=-1))
+
+
+def test_sure_places_leave_no_doubt():
+    path = np.array([[[[2, 1], [0, 4]]]], "int32")
+    chances = np.exp(np.asarray(sure(ops.convert_to_tensor(path), 3, 5)))
+    wanted = np.full((1, 1, 2, 3, 5), 1e-6)
+    wanted[0, 0, 0, 2, 1] = wanted[0, 0, 1, 0, 4] = 1
+    np.testing.assert_allclose(chances, wanted, rtol=1e-4)
+    unsure = np.random.default_rng(0).normal(size=wanted.shape).astype("float32") + 6 * wanted
+    np.testing.assert_array_equal(likeliest(ops.convert_to_tensor(unsure)), path)
+
+
+def test_how_unlikely_things_move_as_they_do():
+    """Against all pairs of paths, one by one."""
     layer, taken, tables = weighed(5, 4, 6)
     rng = np.random.default_rng(1)
     path = np.stack([rng.integers(0, n, (2, 3, 5)) for n in (4, 6)], axis=-1).astype("int32")
-    ways, nats = (np.asarray(x) for x in layer.assign(ops.convert_to_tensor(path)))
-    for one, way, found in zip(path, ways, nats, strict=True):
+    for one, found in zip(path, layer.unlikely(ops.convert_to_tensor(path)), strict=True):
         wanted = []
-        for thing, (down, across) in zip(one, way, strict=True):
+        for thing in one:
             met = [
                 table[:, np.arange(5), thing[:, axis]].prod(axis=1)
                 for axis, table in enumerate(tables)
             ]
-            chance = taken * np.outer(*met)
-            assert chance[down, across] == pytest.approx(chance.max())
-            wanted.append(-np.log(chance.sum()) / 5)
-        assert found == pytest.approx(np.mean(wanted), rel=1e-5)
+            wanted.append(-np.log((taken * np.outer(*met)).sum()) / 5)
+        assert float(found) == pytest.approx(np.mean(wanted), rel=1e-5)
 
 
 def test_paths_are_drawn_as_often_as_they_are_taken():
@@ -165,20 +175,21 @@ def test_paths_follow_their_labels():
     labels = ops.convert_to_tensor(np.array([[7, 2], [2, 7]], "int32"))
     path = rng.integers(0, 9, (1, 2, 6, 2)).astype("int32")
     path = np.concatenate([path, path[:, ::-1]])
-    found = np.asarray(rflow._ordered(ops.convert_to_tensor(path), labels))
+    found = np.asarray(_places.ordered(ops.convert_to_tensor(path), labels))
     np.testing.assert_array_equal(found, np.stack([path[1], path[1]]))
 
 
 def test_what_changes_its_label_keeps_its_places(monkeypatch):
     """Sprites come in the order of labels, so that another one may take the path over."""
     model = kept("rflow")
-    found = np.random.default_rng(0).normal(size=(2, 2, 6, 9, 9)).astype("float32")
-    monkeypatch.setattr(model.sprites, "found", lambda *_: ops.convert_to_tensor(found))
-    clip = ops.zeros((2, 6, 16, 16, 1))
+    path = np.random.default_rng(0).integers(0, 9, (2, 2, 6, 2)).astype("int32")
+    found = sure(ops.convert_to_tensor(path), 9, 9)
+    monkeypatch.setattr(model.sprites, "found", lambda *_: found)
+    clip = ops.zeros((2, 6, 16, 16, 1))  # which shows nothing that could be found more exactly
     before, after = np.array([[3, 5], [5, 3]], "int32"), np.array([[8, 5], [5, 2]], "int32")
     (new,), (old,) = model.kept(clip, before, after)
     np.testing.assert_array_equal(old, found)  # of the smaller label, then of the larger
-    np.testing.assert_array_equal(new, [found[0, ::-1], found[1]])
+    np.testing.assert_array_equal(new, [np.asarray(found)[0, ::-1], found[1]])
     for (each,) in model.kept(clip, before, None):
         np.testing.assert_array_equal(each, found)
     assert model.kept(clip, None, after) == ((), ())  # nobody knows which is which

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hub_helpers import edit_tensors
 from safetensors.numpy import load_file
+from tiny import TINY
 
 import vgzoo
 from vgzoo import bench, models
@@ -112,6 +113,20 @@ def test_leaves_a_weights_folder_that_loads(run):
         assert ours == (run / beside).read_bytes() and len(ours) < 2**20
     strips = sorted(path.name for path in (run / "samples").iterdir())
     assert strips == ["0000020.png", "0000040.png"]
+
+
+def test_a_stage_trains_with_what_it_sets(recipe, tmp_path):
+    """And what is kept is set as the recipe's model is, not as its last stage is."""
+    kwargs = TINY["rflow"] | {"frames": 4, "sprite": 0, "leap_stride": 4}
+    stage = {"steps": 2, "frames": 4, "size": 16, "batch_size": 4}
+    other = stage | {"set": {"leap_stride": 0}}
+    stages = [other, stage, other]
+    change(recipe, arch="rflow", kwargs=kwargs, stages=stages)
+    done = train(recipe, out=tmp_path / "run", verbose=0)
+    with open(tmp_path / "run" / "log.csv") as file:
+        first, second, last = (float(row["leapt"]) for row in csv.DictReader(file))
+    assert first == last == 0 < second
+    assert vgzoo.load(done["folder"]).leap_stride == 4
 
 
 def test_operations_are_those_of_the_training_step(run):

@@ -180,4 +180,11 @@ def test_a_line_of_the_log_that_was_cut_off_is_left_out(tmp_path):
     (tmp_path / curves.LOG).write_text(text)
     assert curves.read(tmp_path) == [{"step": 2, "clips_per_s": 10, "loss": 1.5}]
     assert curves.draw(tmp_path).stat().st_size > 1000
+    curves.add(tmp_path, {"step": 6, "clips_per_s": 9.0, "mse": 0.5})
+    curves.add(tmp_path, {"step": 8, "clips_per_s": 9.5, "mse": 0.4})
+    first, *more = curves.read(tmp_path)
+    assert first["loss"] == 1.5 and np.isnan(first["mse"])
+    assert [row["mse"] for row in more] == [0.5, 0.4] and np.isnan(more[1]["loss"])
+    assert not list(tmp_path.glob("*.part"))
+    assert curves.draw(tmp_path).stat().st_size > 1000
     assert curves.read(tmp_path / "nowhere") == [] and curves.draw(tmp_path / "nowhere") is None

@@ -105,6 +105,7 @@ TINY = {
         "sprite": 8,
         "context": 3,
         "steps": 4,
+        "leaps": 2,
     },
     "restorer": {
         "frames": 13,

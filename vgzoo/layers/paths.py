@@ -65,40 +65,29 @@ class Paths(layers.Layer):
         x = ops.matmul(ops.transpose(down, (0, 2, 1)), x)
         return ops.log(ops.reshape(x, (-1, things, frames, rows, columns)) + _LEAST)
 
-    def along(self, ways, frames: int):
-        """Logits `(B, K, frames, rows, columns)` of places on the paths of `ways`."""
-        down, across = (
-            ops.take(ops.exp(table), way, axis=0)
-            for table, way in zip(self._tables(frames), ops.unstack(ways, axis=-1), strict=True)
-        )
-        return ops.log(down[..., None] * across[..., None, :] + _LEAST)
-
-    def assign(self, path):
-        """The likeliest paths of things, and how unlikely it is that things go as they do.
+    def unlikely(self, path):
+        """How unlikely it is that things go as they do: nats of a place, mean over them, `(B,)`.
 
         Args:
             path: int `(B, K, T, 2)`, where they are.
-
-        Returns:
-            Their numbers down and across, int `(B, K, 2)`, and nats of a place, mean over things
-            and frames, `(B,)`.
         """
         _, things, frames, _ = path.shape
         down, across = (
             self._met(table, path[..., axis]) for axis, table in enumerate(self._tables(frames))
         )
         x = self._taken() + down[..., :, None] + across[..., None, :]
-        counts = x.shape[2:]
-        x = ops.reshape(x, (-1, things, counts[0] * counts[1]))
-        nats = -ops.mean(ops.logsumexp(x, axis=-1), axis=1) / frames
-        return _pair(ops.argmax(x, axis=-1), counts), nats
+        x = ops.logsumexp(ops.reshape(x, (-1, things, x.shape[2] * x.shape[3])), axis=-1)
+        return -ops.mean(x, axis=1) / frames
 
     def draw(self, noise, things: int):
-        """The paths of things that nothing is seen of yet: ways, as `assign` gives them.
+        """The paths of things that nothing is seen of yet, drawn as often as they are taken.
 
         Args:
             noise: normal numbers `(B, ·)`, of which some are used up.
             things: K.
+
+        Returns:
+            Their numbers down and across, int32 `(B, K, 2)`.
         """
         share = (1 + ops.erf(noise / np.sqrt(2))) / 2
         share = ops.clip(share, _LEAST, 1 - _LEAST)
@@ -112,6 +101,15 @@ class Paths(layers.Layer):
         phases, counts = zip(self.there, self.aside, strict=True)
         phase = ops.cast(ops.multiply(phase, np.array(phases, "float32")), "int32")
         return ops.multiply(phase, np.array(counts, "int32")) + speed
+
+    def along(self, ways):
+        """Likeliest places on the paths that `draw` gives: int32 `(B, K, frames, 2)`."""
+        # Of numbers as they are stored, which no backend rounds, the same place is largest in all.
+        places = [
+            ops.take(ops.argmax(table, axis=-1), way, axis=0)
+            for table, way in zip((self.down, self.across), ops.unstack(ways, axis=-1), strict=True)
+        ]
+        return ops.cast(ops.stack(places, axis=-1), "int32")
 
     def _tables(self, frames: int):
         """Logarithms of the chances of places on each path down and across."""
@@ -137,6 +135,19 @@ class Paths(layers.Layer):
 
     def compute_output_shape(self, shape):
         return shape
+
+
+def sure(path, rows: int, columns: int):
+    """Places int `(B, K, T, 2)` → logits `(B, K, T, rows, columns)` that leave no doubt of them."""
+    down, across = (ops.one_hot(path[..., i], n) for i, n in ((0, rows), (1, columns)))
+    return np.log(_LEAST) * (1 - down[..., None] * across[..., None, :])
+
+
+def likeliest(log):
+    """Of logarithms of chances `(B, K, T, rows, columns)` the likeliest places, int32 `(…, 2)`."""
+    *outer, rows, columns = log.shape
+    best = ops.argmax(ops.reshape(log, (-1, *outer[1:], rows * columns)), axis=-1)
+    return _pair(best, (rows, columns))
 
 
 def _pair(index, counts):

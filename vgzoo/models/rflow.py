@@ -18,7 +18,11 @@ and sampling follows that velocity from noise to a clip. What is made for video 
   an edit keeps those that it finds: the flow goes from noise to what a clip shows on these, which
   takes few steps where it would take many to make up its mind;
 - classes may be left out, in training for some clips, so that sampling can be guided (Ho and
-  Salimans 2022, arXiv 2207.12598).
+  Salimans 2022, arXiv 2207.12598);
+- samples of one or two evaluations are made by leaps: told so, the same network says where guided
+  steps would lead to in the end, as a consistency model does (Song et al. 2023, arXiv 2303.01469;
+  guided: Luo et al. 2023, arXiv 2310.04378). It learns that from whole ways of a few steps, which
+  it goes itself, so that no error of one leap is taught to the next.
 """
 
 import keras
@@ -30,6 +34,8 @@ from vgzoo.layers import masks
 from vgzoo.layers.placing import waves
 from vgzoo.layers.sprites import Sprites, misplaced
 from vgzoo.layers.unet import VideoUNet
+from vgzoo.models._leaps import MOST, Leaps
+from vgzoo.models._places import Places, nothing_known, ordered
 from vgzoo.models._windows import Windows
 from vgzoo.models.base import VideoModel, register
 from vgzoo.optimizers import Muon
@@ -38,11 +44,12 @@ from vgzoo.samplers import ode
 _LEAST = 0.05  # time to the clip, by which no less is divided
 _PLACES = 0.03  # what a nat of places counts in the loss
 _TOLD = 0.6  # of the clips trained on are told the paths that things take
-_SEEN = 0.95  # time at which a clip is looked at for its paths
+_LEAPT = 0.4  # what leaps count in the loss
+_FIRST = 0.15  # of the clips are noise alone, where leaps start: so steps from there stay right
 
 
 @register
-class RFlow(Windows, VideoModel):
+class RFlow(Leaps, Places, Windows, VideoModel):
     """A rectified flow; see the head of this file.
 
     Args:
@@ -64,6 +71,8 @@ class RFlow(Windows, VideoModel):
         moment: mean and deviation of the logit of the times trained on; 0 is noise, 1 the clip.
         known: share of the clips trained on of which a part is known.
         unlabelled: share of those whose classes are left out.
+        leaps: evaluations up to which samples are made by leaps: 0, 1, 2 or 4.
+        leap_stride: every how many clips of a batch leaps are learned on too; 0 for none.
 
     Example:
 
@@ -83,7 +92,7 @@ class RFlow(Windows, VideoModel):
     )
     options = ("labels", "steps")
     any_length = True
-    logged = ("mse",)
+    logged = ("mse", "leapt")
 
     def __init__(
         self,
@@ -111,6 +120,8 @@ class RFlow(Windows, VideoModel):
         moment: tuple[float, float] = (-1.3, 1.2),
         known: float = 0.5,
         unlabelled: float = 0.1,
+        leaps: int = 0,
+        leap_stride: int = 2,
     ):
         super().__init__(frames=frames, height=height, width=width, channels=channels, seed=seed)
         cell = patch * 2 ** len(widths)
@@ -125,6 +136,8 @@ class RFlow(Windows, VideoModel):
             )
         if sampler not in ode.SAMPLERS:
             raise VgzooError(f"sampler must be {', '.join(ode.SAMPLERS)}, not {sampler!r}")
+        if leaps not in (0, 1, 2, MOST):
+            raise VgzooError(f"leaps must be 0, 1, 2 or {MOST}, not {leaps}")
         self.classes, self.labels = classes, labels
         self.options = ("labels", "steps") if classes else ("steps",)
         self.patch, self.widths, self.blocks = patch, tuple(widths), tuple(blocks)
@@ -132,6 +145,7 @@ class RFlow(Windows, VideoModel):
         self.context, self.steps, self.sampler = context, steps, sampler
         self.guidance, self.shift, self.moment = guidance, shift, tuple(moment)
         self.known, self.unlabelled = known, unlabelled
+        self.leaps, self.leap_stride = leaps, leap_stride
         self.network = VideoUNet(
             channels + (sprite > 0),  # and how far the sprites are trusted
             patch=patch,
@@ -147,6 +161,13 @@ class RFlow(Windows, VideoModel):
         self.label = layers.Dense(features, use_bias=False, name="label")
         self.style = layers.Dense(features, name="style")
         self.code = layers.Dense(code, use_bias=False, name="code")
+        self.leap = None
+        if leaps:
+            self.leap = self.add_weight(
+                name="leap",
+                shape=(features,),
+                initializer=keras.initializers.RandomNormal(stddev=0.3),
+            )
         things = (1, labels, classes + 1)
         self._style(ops.zeros((1,)), ops.zeros(things))
         _, seen = self.network(
@@ -170,6 +191,7 @@ class RFlow(Windows, VideoModel):
     def get_config(self) -> dict:
         own = ("classes", "labels", "patch", "features", "heads", "depth", "sprite", "context")
         own += ("steps", "sampler", "guidance", "shift", "known", "unlabelled")
+        own += ("leaps", "leap_stride")
         lists = ("widths", "blocks", "moment")
         return {
             **super().get_config(),
@@ -183,10 +205,12 @@ class RFlow(Windows, VideoModel):
 
     # -- the network -----------------------------------------------------------------------
 
-    def _style(self, time, classes):
-        """Times `(B,)` and classes, as `_classes` gives them → styles `(B, code)`."""
+    def _style(self, time, classes, leap=0.0):
+        """Times `(B,)`, classes, as `_classes` gives them, and 1 to leap → styles `(B, code)`."""
         level = ops.log((1.01 - time) / (0.01 + time)) / 5  # of noise, about -1 … 1
         told = self.time(waves(ops.stack([time, level], axis=-1)))
+        if self.leap is not None:
+            told = told + ops.cast(leap * self.leap, told.dtype)
         told = ops.silu(told + self.label(ops.sum(classes, axis=1)))
         return self.code(ops.silu(self.style(told)))
 
@@ -208,7 +232,7 @@ class RFlow(Windows, VideoModel):
             )
         return ops.reshape(labels, (-1, self.labels))
 
-    def _parts(self, x, time, classes, clip, known, places=None, told=None):
+    def _parts(self, x, time, classes, clip, known, places=None, told=None, leap=0.0):
         """What a noisy clip is, the same as sprites show it, and where these are, if there are any.
 
         Args:
@@ -218,9 +242,10 @@ class RFlow(Windows, VideoModel):
             clip: the clip where it is known, anything elsewhere.
             known: 1 where it is, `(B, T, H, W, 1)`.
             places, told: where things are, as `Sprites` takes them.
+            leap: 1 for what steps would make of it, 0 for what it is likely to be.
         """
         seen = known * clip + (1 - known) * x
-        style = self._style(time, classes)
+        style = self._style(time, classes, leap)
         whole, features = self.network(ops.concatenate([seen, known], axis=-1), style)
         whole, shown, found = ops.cast(whole, "float32"), None, None
         if self.sprites:
@@ -231,13 +256,13 @@ class RFlow(Windows, VideoModel):
             whole = whole + ops.sigmoid(trust) * (shown - whole)
         return known * clip + (1 - known) * whole, shown, found
 
-    def _velocity(self, x, time, *told):
+    def _velocity(self, x, time, *told, leap=0.0):
         away = ops.maximum(1 - time, 1e-3)[:, None, None, None, None]
-        return (self._parts(x, time, *told)[0] - x) / away
+        return (self._parts(x, time, *told, leap=leap)[0] - x) / away
 
-    def _guided(self, x, time, classes, guidance, *told):
+    def _guided(self, x, time, classes, guidance, *told, leap=0.0):
         """The velocity of classes, pushed away from that of none."""
-        slope = self._velocity(x, time, classes, *told)
+        slope = self._velocity(x, time, classes, *told, leap=leap)
         if guidance == 1:
             return slope
         without = self._velocity(x, time, self._classes(None, ops.shape(x)[0]), *told)
@@ -261,6 +286,9 @@ class RFlow(Windows, VideoModel):
         noise = random.normal(ops.shape(clip), seed=self.seed, step=step)
         time = random.normal((rows,), seed=self.seed, step=step, salt=1)
         time = ops.sigmoid(self.moment[0] + self.moment[1] * time)
+        if self.leaps:
+            first = random.uniform((rows,), seed=self.seed, step=step, salt=5) < _FIRST
+            time = ops.where(first, 0.0, time)
         known = masks.draw(
             rows, frames, height, width, share=self.known, seed=self.seed, step=step, salt=2
         )
@@ -272,25 +300,30 @@ class RFlow(Windows, VideoModel):
             classes = ops.where(left, classes, self._classes(ops.sort(labels, axis=1), rows))
         told, path, surprise = (), None, 0.0
         if self.sprites and labels is not None and "path" in x:
-            path = _ordered(ops.cast(x["path"], "int32"), labels)
-            ways, surprise = self.sprites.whole.assign(path)
+            path = ordered(ops.cast(x["path"], "int32"), labels)
+            surprise = self.sprites.whole.unlikely(path)
             some = random.uniform((rows, 1, 1, 1, 1), seed=self.seed, step=step, salt=4) < _TOLD
-            told = self.sprites.whole.along(ways, frames), some
+            told = self._sure(path), some
         share = time[:, None, None, None, None]
         noisy = share * clip + (1 - share) * noise
         found, shown, places = self._parts(noisy, time, classes, clip, known, *told)
         error = ops.sum(ops.square(found - clip), axis=(1, 2, 3, 4))
         error = error / (self.channels * ops.maximum(ops.sum(1 - known, axis=(1, 2, 3, 4)), 1.0))
-        self.track(mse=ops.mean(error))
         loss = error / ops.square(ops.maximum(1 - time, _LEAST))
         if shown is not None:
             loss = loss + ops.mean(ops.square(shown - clip), axis=(1, 2, 3, 4))
         if path is not None:
             # Sprites are in the order of labels that are told, and that of paths.
             alike = ops.sum(ops.square(ops.sum(classes, axis=1)), axis=1)  # labels, if all differ
-            ordered = (alike < self.labels + 0.5) | ops.reshape(some, (-1,))
-            loss = loss + _PLACES * (misplaced(places, path, ordered) + surprise)
-        return ops.mean(loss)
+            in_order = (alike < self.labels + 0.5) | ops.reshape(some, (-1,))
+            loss = loss + _PLACES * (misplaced(places, path, in_order) + surprise)
+        leapt = 0.0
+        if self.leaps and self.leap_stride:
+            # In sampling those paths are told of which nothing is known.
+            told = (self._sure(path), nothing_known(known)) if path is not None else ()
+            leapt = self._leapt(noise, classes, clip, known, *told)
+        self.track(mse=ops.mean(error), leapt=leapt)
+        return ops.mean(loss) + _LEAPT * leapt
 
     # -- sampling --------------------------------------------------------------------------
 
@@ -308,12 +341,15 @@ class RFlow(Windows, VideoModel):
             labels: `(B, labels)`, or None.
             steps: evaluations of the network.
         """
-        guidance = 1 if labels is None else self.guidance
-        velocity = self.velocities(clip, known, labels, guidance, self._drawn(noise, known))
         steps = self.steps if steps is None else steps
-        return ode.integrate(velocity, noise, steps=steps, shift=self.shift, sampler=self.sampler)
+        leap = steps <= self.leaps
+        guidance = 1 if labels is None or leap else self.guidance  # leaps have learned guided ways
+        kept = self._drawn(noise, known)
+        velocity = self.velocities(clip, known, labels, guidance, kept, leap=float(leap))
+        sampler = "euler" if leap else self.sampler
+        return ode.integrate(velocity, noise, steps=steps, shift=self.shift, sampler=sampler)
 
-    def velocities(self, clip, known, labels, guidance, kept=()):
+    def velocities(self, clip, known, labels, guidance, kept=(), leap: float = 0.0):
         rows = ops.shape(clip)[0]
         classes = None if labels is None else ops.sort(self._labels(labels), axis=1)
         classes = self._classes(classes, rows)
@@ -321,42 +357,9 @@ class RFlow(Windows, VideoModel):
         def velocity(x, time):
             time = ops.broadcast_to(time, (rows,))
             guided = 1 if labels is None else guidance
-            return self._guided(x, time, classes, guided, clip, known, *kept)
+            return self._guided(x, time, classes, guided, clip, known, *kept, leap=leap)
 
         return velocity
-
-    # -- where things are ------------------------------------------------------------------
-
-    def _drawn(self, noise, known):
-        """Paths of the things in clips of which nothing is known: in others what is shows them."""
-        if not self.sprites:
-            return ()
-        paths, rows = self.sprites.whole, ops.shape(noise)[0]
-        ways = paths.draw(ops.reshape(noise, (rows, -1)), self.labels)
-        nothing = ~ops.any(known > 0, axis=(1, 2, 3, 4), keepdims=True)
-        return paths.along(ways, self.frames), nothing
-
-    def kept(self, source, source_labels, labels):
-        if not self.sprites or source_labels is None:  # without, no sprite is of a certain thing
-            return (), ()
-        rows, size = ops.shape(source)[0], source.shape[1:4]
-        own = self._labels(source_labels)
-        classes = self._classes(ops.sort(own, axis=1), rows)
-        style = self._style(ops.full((rows,), _SEEN), classes)
-        seen = ops.concatenate([source, ops.zeros_like(source[..., :1])], axis=-1)
-        found = self.sprites.found(self.network(seen, style)[1], classes, *size)
-        if labels is None:
-            return (found,), (found,)
-        # A thing stays where it is, whichever sprite it is by its new label.
-        place = ops.argsort(ops.argsort(own, axis=1), axis=1)
-        things = ops.take_along_axis(found, place[..., None, None, None], axis=1)
-        return (_ordered(things, self._labels(labels)),), (found,)
-
-
-def _ordered(what, labels):
-    """What belongs to labels `(B, K)`, in their order: `(B, K, …)`."""
-    order = ops.argsort(labels, axis=1)
-    return ops.take_along_axis(what, order[(..., *[None] * (len(what.shape) - 2))], axis=1)
 
 
 MODEL = RFlow

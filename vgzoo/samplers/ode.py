@@ -48,7 +48,13 @@ def integrate(velocity: Velocity, x, *, steps: int, shift: float = 1.0, sampler:
         raise VgzooError(f"no sampler {sampler!r}; there are: {', '.join(SAMPLERS)}")
     sampler = "euler" if steps == 1 else sampler
     if sampler == "multistep":
-        return _multistep(velocity, x, shifted(np.linspace(0, 1, steps + 1), shift))
+        step = _second_order(velocity, steps, shift)
+        return ops.while_loop(
+            lambda i, *_: i < steps,
+            lambda i, x, end: (i + 1, *step(i, x, end)),
+            (0, x, x),
+            maximum_iterations=steps,
+        )[1]
     halves = {"euler": steps, "midpoint": max(steps // 2, 1), "heun": (steps + 1) // 2}
     count = halves[sampler]
     times = shifted(np.linspace(0, 1, 2 * count + 1), shift).astype("float32")
@@ -73,7 +79,22 @@ def integrate(velocity: Velocity, x, *, steps: int, shift: float = 1.0, sampler:
     return step(last, x, "euler") if sampler == "heun" else x
 
 
-def _multistep(velocity: Velocity, x, times: np.ndarray):
+def way(velocity: Velocity, x, *, steps: int, shift: float = 1.0) -> list:
+    """All that "multistep" goes through: noise, and what each step reaches."""
+    step = _second_order(velocity, steps, shift)
+    states, end = [x], x
+    for i in range(steps):
+        x, end = step(i, x, end)
+        states.append(x)
+    return states
+
+
+def _second_order(velocity: Velocity, steps: int, shift: float) -> Callable:
+    """A step of "multistep", `(i, x, end) → (x, end)`; ends are where the last one seemed to lead.
+
+    What is given for the first step, before which there is none, does not count.
+    """
+    times = shifted(np.linspace(0, 1, steps + 1), shift)
     lengths = np.diff(times)
     # Nothing lies before the first step; behind the last one there is nothing left to be drawn on.
     onward = np.concatenate([[0], lengths[1:] / lengths[:-1] / 2])
@@ -84,10 +105,9 @@ def _multistep(velocity: Velocity, x, times: np.ndarray):
         now, after = ops.take(times, i), ops.take(times, i + 1)
         end = x + (1 - now) * velocity(x, now)
         goal = end + ops.take(onward, i) * (end - before)
-        return i + 1, x + (after - now) / (1 - now) * (goal - x), end
+        return x + (after - now) / (1 - now) * (goal - x), end
 
-    count = len(lengths)
-    return ops.while_loop(lambda i, *_: i < count, step, (0, x, x), maximum_iterations=count)[1]
+    return step
 
 
 def follow(velocity: Callable, x, times: np.ndarray):

@@ -1,7 +1,6 @@
 """What happens between the epochs of a run."""
 
 import contextlib
-import csv
 import math
 import time
 from pathlib import Path
@@ -76,13 +75,7 @@ class Log(keras.callbacks.Callback):
             **{k: float(v) for k, v in sorted((logs or {}).items())},
         }
         if self.out:
-            path = self.out / curves.LOG
-            fresh = not path.exists()
-            with open(path, "a", newline="") as file:
-                writer = csv.DictWriter(file, row)
-                if fresh:
-                    writer.writeheader()
-                writer.writerow(row)
+            curves.add(self.out, row)
             self._scalars(row)
         sampled = self.step % (steps * self.recipe["sample_epochs"]) == 0
         if sampled and self.model.family != "judge":

@@ -27,6 +27,25 @@ def read(out: Path) -> list[dict[str, float]]:
     return rows
 
 
+def add(out: Path, row: dict[str, float]) -> None:
+    """Add a line to a run's log; what a line knows nothing of, as those of older code, is NaN."""
+    path, columns = out / LOG, []
+    if path.exists():
+        with open(path, newline="") as file:
+            columns = next(csv.reader(file), [])
+    more = [key for key in row if key not in columns]
+    before = read(out) if more else []
+    columns += more
+    part = path.with_suffix(".part") if more else path
+    with open(part, "w" if more else "a", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="nan")
+        if more:
+            writer.writeheader()
+        writer.writerows([*before, row])
+    if more:
+        part.replace(path)
+
+
 def draw(out: Path) -> Path | None:
     """Draw every scalar of a run's log over the steps: `out/curves.png`, None without a log."""
     rows = read(out)

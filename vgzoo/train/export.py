@@ -38,6 +38,7 @@ def export(model: VideoModel, name: str, recipe: dict, out: Path, step: int) -> 
         step: how far it has come.
     """
     operations = _operations(model, recipe, out, step)
+    recipes.enter(model, recipe, None)
     checkpoint.restore(out, model)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     model.end_burn_in()
@@ -155,6 +156,7 @@ def _operations(model: VideoModel, recipe: dict, out: Path, step: int) -> int | 
 
 
 def _step_operations(model: VideoModel, recipe: dict, stage: dict) -> int:
+    recipes.enter(model, recipe, stage)
     batch = next(iter(recipes.clips(recipe, stage, start=0, steps=1)))
     batch = {key: ops.convert_to_tensor(value) for key, value in batch.items()}
     if keras.backend.backend() == "tensorflow":

@@ -4,8 +4,8 @@ arch, kwargs    the model
 dataset, seed   which clips, in which order
 dtype           the Keras dtype policy
 stages          one after the other: {"steps", "frames", "size", "batch_size"}; "dataset" where it
-                is not the recipe's; and for the last ones "learning_rate", a number that takes the
-                place of the schedule
+                is not the recipe's; "set" for attributes of the model that are not those of kwargs;
+                and for the last ones "learning_rate", a number in place of the schedule
 learning_rate   {"peak", "warmup_steps", "final"}: linear warm-up, then a cosine
 ema_momentum    of the weight average that is kept in the end
 epoch_steps     steps between two lines of the log; a checkpoint is written with each
@@ -45,6 +45,7 @@ _FIELDS = {
 }
 _OPTIONAL = {"gradient_accumulation_steps": int}
 _STAGE = ("steps", "frames", "size", "batch_size")
+_STAGE_OPTIONS = ("learning_rate", "dataset", "set")
 
 
 def names() -> list[str]:
@@ -85,7 +86,7 @@ def read(recipe: str | Path) -> tuple[str, dict]:
             f"{content['epoch_steps']}, not {accumulation}; leave it out for none"
         )
     for stage in content["stages"]:
-        whole = {k: v for k, v in stage.items() if k not in ("learning_rate", "dataset")}
+        whole = {k: v for k, v in stage.items() if k not in _STAGE_OPTIONS}
         if sorted(whole) != sorted(_STAGE) or not all(
             isinstance(value, int) and value > 0 for value in whole.values()
         ):
@@ -94,6 +95,9 @@ def read(recipe: str | Path) -> tuple[str, dict]:
             raise VgzooError(f"{path}: a stage's learning_rate is a number such as 1e-4: {stage}")
         if not isinstance(stage.get("dataset", ""), str):
             raise VgzooError(f"{path}: a stage's dataset is a name: {stage}")
+        own = stage.get("set", {})
+        if not isinstance(own, dict) or own.keys() - content["kwargs"].keys():
+            raise VgzooError(f"{path}: a stage's set has names that kwargs have, not {own}")
         if stage["steps"] % content["epoch_steps"]:
             raise VgzooError(
                 f"{path}: steps of a stage must be a multiple of epoch_steps="
@@ -123,6 +127,13 @@ def stages(recipe: dict):
     for stage in recipe["stages"]:
         yield stage, start, start + stage["steps"]
         start += stage["steps"]
+
+
+def enter(model: keras.Model, recipe: dict, stage: dict | None) -> None:
+    """Give a model the attributes that it has in a stage, or has when there is none."""
+    own = stage.get("set", {}) if stage else {}
+    for key in {key for each in recipe["stages"] for key in each.get("set", {})}:
+        setattr(model, key, own.get(key, recipe["kwargs"][key]))
 
 
 def clips(recipe: dict, stage: dict, *, start: int, steps: int, shard: tuple[int, int] = (0, 1)):

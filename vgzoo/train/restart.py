@@ -81,6 +81,7 @@ def _gather(model: VideoModel, recipe: dict, step: int, spread: Spread) -> None:
     }
     still = type(optimizer)(**config)
     stage = next(stage for stage, start, end in recipes.stages(recipe) if start <= step < end)
+    recipes.enter(model, recipe, stage)
     count = min(_GATHERED, step)
     model.noise_step.assign(step - count)
     model.compile(still)

@@ -164,6 +164,7 @@ def _run(model, recipe, out, spread, stage, start, end, step, last, deadline, ve
         return step
     # `fit` ends by putting the average in place of the weights: each stage begins from the file.
     checkpoint.restore(out, model, spread)
+    recipes.enter(model, recipe, stage)
     model.make_train_function(force=True)  # the last stage's was traced for other shapes
     batch = stage["batch_size"]
     total = recipes.total_steps(recipe)
