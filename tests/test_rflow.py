@@ -53,7 +53,6 @@ def test_the_loss_of_who_knows_the_clip_is_nothing():
 
 def test_every_parameter_learns():
     model = build("rflow")
-    model.sprites.whole.speeds.assign(np.zeros((1, 2, 2)))  # so that none is taken for sure
     before = {v.path: v.numpy() for v in model.trainable_variables}
     run_plainly(model, "sgd")
     model.fit(training_batch("rflow", TINY["rflow"], 8), batch_size=8, verbose=0)

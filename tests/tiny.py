@@ -229,10 +229,8 @@ def scramble(model, seed: int = 0, scale: float = 0.3) -> None:
     for variable in model.trainable_variables:
         fan_in = max(1, int(np.prod(variable.shape[:-1])))
         deviation = 1 / np.sqrt(fan_in) if len(variable.shape) > 1 else scale
-        if variable.name in (
-            "logits",
-            "codebook",
-        ):  # of a flow's levels: as different as in pictures
+        # Of a flow's levels: as different as in pictures. Speeds count twentyfold.
+        if variable.name in ("logits", "codebook", "speeds"):
             deviation = scale / 30
         centre = variable.name == "gamma"
         variable.assign(rng.normal(centre, deviation, variable.shape))
