@@ -35,13 +35,14 @@ def align(path, frames, size: int, *, rounds: int = 2):
     moves = np.array(moves, "int32")
     path = ops.cast(path, "int32")
     for _ in range(rounds):
-        looks = ops.mean(_cut(frames, path, size), axis=2, keepdims=True)
-        others = _others(_set(looks, path, sides))
+        lines = _lines(path, size, sides)
+        looks = ops.mean(_cut(frames, *lines), axis=2, keepdims=True)
+        others = _others(_set(looks, *lines))
         errors = []
         for move in moves:
-            there = _moved(path, move, room)
-            shown = ops.maximum(looks, _cut(others, there, size))
-            off = ops.square(_cut(frames, there, size) - shown)
+            lines = _lines(_moved(path, move, room), size, sides)
+            shown = ops.maximum(looks, _cut(others, *lines))
+            off = ops.square(_cut(frames, *lines) - shown)
             errors.append(ops.sum(off, axis=(3, 4)))
         best = ops.argmin(ops.stack(errors), axis=0)
         path = _moved(path, ops.take(moves, best, axis=0), room)
@@ -58,13 +59,11 @@ def _lines(path, size: int, sides):
     return [ops.one_hot(at[..., i], side) for i, side in enumerate(sides)]
 
 
-def _cut(frames, path, size: int):
-    rows, columns = _lines(path, size, frames.shape[3:])
+def _cut(frames, rows, columns):
     return ops.matmul(ops.matmul(rows, frames), ops.transpose(columns, (0, 1, 2, 4, 3)))
 
 
-def _set(looks, path, sides):
-    rows, columns = _lines(path, looks.shape[3], sides)
+def _set(looks, rows, columns):
     return ops.matmul(ops.matmul(ops.transpose(rows, (0, 1, 2, 4, 3)), looks), columns)
 
 
