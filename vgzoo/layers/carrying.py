@@ -98,11 +98,17 @@ def certainty(frame):
     return known * edges / (edges + _EDGE**2)
 
 
-def completed(x, known):
+def completed(x, known, rounds: int = 0):
     """Values `(N, H, W, C)` with those that are not known, or less, made of the nearest that are.
 
     By pull and push (Gortler et al. 1996, "The lumigraph"): means of what is known at half the
     size, of which what is not known is made likewise, come back enlarged.
+
+    Args:
+        x: values.
+        known: how far each is known, `(N, H, W, 1)` in [0, 1].
+        rounds: how often, at each size, what is not known becomes the mean of what is around it.
+            With some it is nearly as smooth as can be, a membrane.
     """
     x, (height, width) = ops.convert_to_tensor(x), x.shape[1:3]
     if min(height, width) < 2:
@@ -111,6 +117,10 @@ def completed(x, known):
         return mean + known * (x - mean)
     share = ops.average_pool(known, 2, strides=2, padding="same")
     half = ops.average_pool(known * x, 2, strides=2, padding="same") / (share + 1e-6)
-    half = completed(half, ops.minimum(4 * share, 1.0))
+    half = completed(half, ops.minimum(4 * share, 1.0), rounds)
     around = ops.image.resize(half, (height, width), data_format="channels_last")
-    return around + known * (x - around)
+    whole = around + known * (x - around)
+    for _ in range(rounds):
+        around = ops.average_pool(whole, 3, strides=1, padding="same")
+        whole = around + known * (x - around)
+    return whole

@@ -6,6 +6,8 @@ and, where the frame itself is missing, in RIFE (Huang et al. 2022, arXiv 2011.0
 out is a mean of the five, by weights of each pixel, and what a U-Net adds to it. Which pixels are
 known is told to the network, so that a hole, a frame that is not there and neighbours beyond the
 clip's end are all the same to it: one network serves all tasks, and hears which one by its style.
+What no frame shows goes in as a membrane over what surrounds it: there is less left to be made than
+of nothing, and skies stay smooth.
 
 It trains on clean clips, which it damages itself (`vgzoo.layers.damage`), on the logarithm of the
 squared error, so that hard tasks do not drown easy ones; where the optical flow is known, that is
@@ -20,6 +22,7 @@ from vgzoo import random
 from vgzoo.errors import VgzooError
 from vgzoo.layers import damage
 from vgzoo.layers.aligning import Aligner, motions
+from vgzoo.layers.carrying import completed
 from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky, space_to_depth
 from vgzoo.models._completing import masked
@@ -30,7 +33,8 @@ from vgzoo.optimizers import Muon
 _COARSER = 4  # the flow is learned from means of so many pixels each way
 _FLOW = 0.05  # what a pixel of misplaced motion counts
 _LEAST = 2.5e-5  # squared error, below which no clip counts more
-_SHARES = 3, 1, 1, 2, 1, 2  # how often each of `damage.KINDS` is trained on
+_SHARES = 3, 1, 1, 3, 1, 2  # how often each of `damage.KINDS` is trained on
+_ROUNDS = 8  # of what makes a membrane of what no frame shows
 _MISSING = 0.1  # share of the clips whose neighbours before, behind or farther off are missing
 
 
@@ -172,15 +176,32 @@ class Restorer(Restoring, VideoModel):
             float32.
         """
         frame, fetched, motion, style = self._aligned(frame, near, offsets, kind)
-        seen = ops.concatenate([frame, fetched], axis=-1)
+        height, width = frame.shape[1:3]
+        others = ops.reshape(ops.cast(fetched, "float32"), (-1, height, width, len(NEAR), 4))
+        guess = self._guess(ops.cast(frame, "float32"), others)
+        seen = ops.concatenate([ops.cast(guess, frame.dtype), frame[..., 3:], fetched], axis=-1)
         out = ops.cast(self.unet(seen, style), "float32")
         added, logits = ops.split(out, [self.channels], axis=-1)
-        _, height, width, values = seen.shape
-        seen = ops.reshape(ops.cast(seen, "float32"), (-1, height, width, values // 4, 4))
-        colour, there = ops.split(seen, [3], axis=-1)
+        colour, there = ops.split(others, [3], axis=-1)
+        colour = ops.concatenate([guess[:, :, :, None], colour / (there + 1e-3)], axis=3)
+        there = ops.concatenate([ops.ones_like(there[:, :, :, :1]), there], axis=3)
         share = ops.softmax(logits + ops.log(there[..., 0] + 1e-3), axis=-1)[..., None]
-        made = added + ops.sum(share * colour / (there + 1e-3), axis=3)
+        made = added + ops.sum(share * colour, axis=3)
         return self._kept((made + 1) / 2, frame, kind), motion
+
+    @staticmethod
+    def _guess(frame, others):
+        """Colours of a frame, where they are not known the neighbours' mean, or a membrane.
+
+        Args:
+            frame: `(B, H, W, 4)`, 0 where it is not known.
+            others: the neighbours fetched there, `(B, H, W, 4, 4)`, alike.
+        """
+        colour, known = ops.split(ops.stop_gradient(frame), [3], axis=-1)
+        total, count = ops.split(ops.sum(ops.stop_gradient(others), axis=3), [3], axis=-1)
+        there = known + (1 - known) * ops.minimum(count, 1.0)
+        total = known * colour + (1 - known) * total / ops.maximum(count, 1e-3)
+        return completed(total, there, _ROUNDS)
 
     def motion(self, frame, near, offsets, kind):
         """How neighbours moved: that of `restored`, alone."""
