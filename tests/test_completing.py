@@ -10,9 +10,10 @@ from tiny import TINY
 from vgzoo import models
 from vgzoo.layers import damage
 from vgzoo.layers.aligning import Aligner
-from vgzoo.layers.carrying import carried, completed
+from vgzoo.layers.carrying import carried
 from vgzoo.layers.registering import registered
 from vgzoo.layers.steadying import steadied
+from vgzoo.layers.surroundings import completed, planar
 from vgzoo.models._completing import _windows
 
 RNG = np.random.default_rng(0)
@@ -52,6 +53,30 @@ def test_values_in_a_hole_go_on_from_around_it(size):
     np.testing.assert_allclose(found[..., 1], 1, atol=1e-5)
 
 
+def test_a_membrane_is_smoother_than_what_is_only_pulled_and_pushed():
+    """Nearly a plane where a plane surrounds the hole."""
+    y, x = np.mgrid[:40, :40].astype("float32")
+    plane = (0.05 * x + 0.02 * y)[None, ..., None]
+    known = np.ones_like(plane)
+    known[:, 10:30, 12:28] = 0
+    rough, smooth = (
+        np.abs(ops.convert_to_numpy(completed(plane * known, known, n)) - plane) for n in (0, 8)
+    )
+    assert smooth.max() < rough.max() / 2 and smooth.mean() < rough.mean() / 2
+
+
+def test_motion_in_a_hole_is_that_of_most_around_it():
+    """A camera that turns, and a thing beside the hole that goes another way."""
+    y, x = np.mgrid[:40, :48].astype("float32")
+    camera = np.stack([0.02 * (y - 20) + 1, -0.02 * (x - 24) - 0.5], axis=-1)[None]
+    moving, known = camera.copy(), np.ones((1, 40, 48, 1), "float32")
+    moving[:, 5:20, 30:40] = (-3, 4)
+    known[:, 12:30, 12:30] = 0
+    found = ops.convert_to_numpy(planar(moving * known, known))
+    np.testing.assert_allclose(found * known, moving * known, atol=1e-5)
+    assert np.abs(found - camera)[known[..., 0] == 0].max() < 0.1
+
+
 @pytest.mark.parametrize("wrong", [0, 0.6])
 def test_a_hole_is_filled_with_what_other_frames_show(wrong):
     """Where the motion is known, or is known but for some of a pixel in each frame."""
@@ -59,8 +84,10 @@ def test_a_hole_is_filled_with_what_other_frames_show(wrong):
     seen = with_known(clip)
     seen[4, 16:32, 18:30] = 0
     seen[:, 2:6, 2:6] = 0  # for all frames the same: some is never seen
-    lead = np.zeros((1, 48, 48, 2), "float32") + np.array([-1.5 + wrong, -0.5], "float32")
-    sides = [[(lead * step, seen[None, 4 + step * k]) for k in range(1, 5)] for step in (1, -1)]
+    sure = np.ones((1, 48, 48, 1), "float32")
+    lead = sure * np.array([-1.5 + wrong, -0.5], "float32")
+    ways = {step: np.concatenate([lead * step, sure], axis=-1) for step in (1, -1)}
+    sides = [[(ways[step], seen[None, 4 + step * k]) for k in range(1, 5)] for step in (1, -1)]
     made = ops.convert_to_numpy(carried(seen[None, 4], sides))[0]
     known = seen[4, ..., 3:] > 0
     np.testing.assert_array_equal(made * known, seen[4] * known)
@@ -73,7 +100,7 @@ def test_a_hole_is_filled_with_what_other_frames_show(wrong):
 def test_what_no_frame_shows_stays_a_hole():
     seen = with_known(np.repeat(panned(1, (32, 32), (0, 0)), 5, axis=0))
     seen[:, 10:20, 10:20] = 0
-    still = np.zeros((1, 32, 32, 2), "float32")
+    still = np.zeros((1, 32, 32, 3), "float32")
     sides = [[(still, seen[None, 2 + step * k]) for k in (1, 2)] for step in (1, -1)]
     made = ops.convert_to_numpy(carried(seen[None, 2], sides))
     np.testing.assert_array_equal(made[0], seen[2])

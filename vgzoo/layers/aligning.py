@@ -5,8 +5,9 @@ flow of RIFE (Huang et al. 2022, arXiv 2011.06294): at each scale the neighbours
 the motion found so far, and a small network says what is left of it. The frame itself may be
 unknown, in part or as a whole: then the neighbours alone say how what lies between them moves. What
 little is left then is found without learning, as Lucas and Kanade did
-(`vgzoo.layers.registering`). In large frames all of this is done at half the size first, again and
-again, so that what moves by many pixels is found by networks that have only seen small frames.
+(`vgzoo.layers.registering`). In large frames all of this is also done at half the size first, again
+and again, so that what moves by many pixels is found by networks that have only seen small frames;
+what is thin is lost there, so each place has the motion along which more fits.
 
 Only pixels are fetched, never features: so no gradient goes into what is looked up, which would be
 a slow scatter, and frames of any size are aligned alike.
@@ -22,7 +23,9 @@ from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky
 from vgzoo.layers.warp import each, fetch, warp
 
-_LARGE = 128  # pixels, of a side: twice that of the clips that networks are trained on
+_LARGE = 80  # pixels, of a side: more than that of the clips that networks are trained on
+_WINDOW = 9  # pixels, of a mean that is taken twice, in which motion has to fit
+_MISSING = 0.2  # difference, of values in [-1, 1], that it counts for if no neighbour is in sight
 
 
 class Aligner(layers.Layer):
@@ -84,11 +87,11 @@ class Aligner(layers.Layer):
         return self._beside(fetched, count), motion
 
     def _found(self, frame, flat, offsets, style):
-        """The motion, of large frames first at half their size."""
+        """The motion, of large frames that found here or at half their size, whichever fits."""
         height, width = frame.shape[1:3]
+        near = registered(frame, flat, self._learned(frame, flat, offsets, style), offsets)
         if min(height, width) < _LARGE:
-            motion = self._learned(frame, flat, offsets, style)
-            return registered(frame, flat, motion, offsets)
+            return near
         cell = 2 ** len(self.enter)
         halves = (whole(ops.average_pool(x, 2, strides=2), cell) for x in (frame, flat))
         motion = doubled(2 * self._found(*halves, offsets, style))[:, :height, :width]
@@ -96,7 +99,11 @@ class Aligner(layers.Layer):
         count = offsets.shape[1]
         rest = self._learned(frame, fetch(flat, motion, count), offsets, style)
         motion, _ = warp(each(motion, count), each(rest, count))
-        return registered(frame, flat, rest + self._beside(motion, count), offsets)
+        far = registered(frame, flat, rest + self._beside(motion, count), offsets)
+        better = fused(_misfit, frame, flat, far, offsets) < fused(
+            _misfit, frame, flat, near, offsets
+        )
+        return ops.where(better, far, near)
 
     def _learned(self, frame, flat, offsets, style):
         """The motion that the networks find."""
@@ -132,6 +139,30 @@ class Aligner(layers.Layer):
         _, height, width, channels = x.shape
         x = ops.transpose(ops.reshape(x, (-1, count, height, width, channels)), (0, 2, 3, 1, 4))
         return ops.reshape(x, (-1, height, width, count * channels))
+
+
+def _misfit(frame, flat, motion, offsets):
+    """How far neighbours, the nearer the more, differ from a frame, or each other: `(B, H, W, 1)`.
+
+    Args:
+        frame, flat, motion, offsets: as for `registered`.
+    """
+    frame, flat, offsets = (ops.cast(x, "float32") for x in (frame, flat, offsets))
+    count, closeness = offsets.shape[1], 1 / ops.square(offsets)[:, :, None, None, None]
+    shown = ops.reshape(fetch(flat, motion, count), (-1, count, *frame.shape[1:]))
+    colour, there = ops.split(shown, [frame.shape[-1] - 1], axis=-1)
+    true, known = ops.split(frame, [frame.shape[-1] - 1], axis=-1)
+    # Where the frame is unknown the nearest neighbours stand for it.
+    nearest = ops.cast(ops.abs(offsets) < 1.5, "float32")[:, :, None, None, None] * there
+    mean = ops.sum(nearest * colour, axis=1) / (ops.sum(nearest, axis=1) + 1e-3)
+    true = known * true + (1 - known) * mean
+    apart = ops.mean(ops.abs(colour - true[:, None]), axis=-1, keepdims=True)
+    total = ops.sum(closeness * there, axis=1)
+    apart = ops.sum(closeness * there * apart, axis=1) / (total + 1e-3)
+    apart = apart + _MISSING * (1 - ops.minimum(total, 1.0))
+    for _ in range(2):
+        apart = ops.average_pool(apart, _WINDOW, strides=1, padding="same")
+    return apart
 
 
 def whole(x, cell: int):

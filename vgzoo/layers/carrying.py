@@ -1,9 +1,10 @@
 """What a hole hides, where other frames show it: followed to them along the motion.
 
 In the spirit of flow-guided completion (Xu et al. 2019, "Deep flow-guided video inpainting", arXiv
-1905.02884): the motion in a hole is that around it, and leads from frame to frame until what is
-there is seen. On the way what surrounds the hole is registered anew with each frame, so that errors
-do not add up, and every pixel is looked up once, so that none blurs.
+1905.02884): the motion in a hole is that of a plane that moves as most around it does, and leads
+from frame to frame until what is there is seen. On the way what surrounds the hole is registered
+anew with each frame, so that errors do not add up, and every pixel is looked up once, so that none
+blurs.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +13,7 @@ from keras import ops
 
 from vgzoo.layers.fusing import fused
 from vgzoo.layers.registering import gradient, registered
+from vgzoo.layers.surroundings import completed, planar
 from vgzoo.layers.warp import fetch, warp
 
 REACH = 8  # frames, before and after, that a hole is filled from
@@ -33,7 +35,8 @@ def carried(
     Args:
         frame: `(N, H, W, C)`, of which the last channel is 1 where it is known; else all are 0.
         sides: in which the others lie, for each the way there, the nearest first: pairs of the
-            motion from the frame before on the way, `(N, H, W, 2)` in pixels, and the frame.
+            motion from the frame before on the way, `(N, H, W, 3)` in pixels with how sure it is,
+            as `certainty` says, and the frame.
         enough: whether what has been seen, `(N, H, W, 1)`, is all; never asked for if None.
         times: how many such frames there are: for many it is compiled.
 
@@ -69,7 +72,7 @@ def one_farther(frame, other, lead, motion):
 
     Args:
         frame, other: it and the one that is reached, as for `carried`.
-        lead: motion to that from the one before on the way.
+        lead: motion to that from the one before on the way, and how sure it is.
         motion: from the frame to the one before.
 
     Returns:
@@ -77,9 +80,10 @@ def one_farther(frame, other, lead, motion):
         it is trusted there, `(N, H, W, 1)`: by how well what surrounds a hole fits, and not at all
         where it fits badly or is not known itself.
     """
-    motion = motion + warp(lead, motion)[0]
+    lead, sure = ops.split(lead, [2], axis=-1)
+    motion = motion + warp(planar(lead, sure), motion)[0]
     motion = registered(frame, other, motion, ops.ones_like(motion[:, 0, 0, :1]))
-    motion, known = completed(motion, certainty(frame)), frame[..., -1:]
+    motion, known = planar(motion, certainty(frame)), frame[..., -1:]
     shown, inside = fetch(other, motion, 1, sharp=True), warp(other[..., :1], motion)[1]
     there = ops.cast(inside[..., None] & (shown[..., -1:] > 0.999), "float32")
     apart = ops.mean(ops.square(shown - frame)[..., :-1], axis=-1, keepdims=True)
@@ -96,31 +100,3 @@ def certainty(frame):
     edges = edges * (1 - ops.max_pool(1 - known, 3, strides=1, padding="same"))
     edges = ops.average_pool(edges, 5, strides=1, padding="same")
     return known * edges / (edges + _EDGE**2)
-
-
-def completed(x, known, rounds: int = 0):
-    """Values `(N, H, W, C)` with those that are not known, or less, made of the nearest that are.
-
-    By pull and push (Gortler et al. 1996, "The lumigraph"): means of what is known at half the
-    size, of which what is not known is made likewise, come back enlarged.
-
-    Args:
-        x: values.
-        known: how far each is known, `(N, H, W, 1)` in [0, 1].
-        rounds: how often, at each size, what is not known becomes the mean of what is around it.
-            With some it is nearly as smooth as can be, a membrane.
-    """
-    x, (height, width) = ops.convert_to_tensor(x), x.shape[1:3]
-    if min(height, width) < 2:
-        count = ops.sum(known, axis=(1, 2), keepdims=True)
-        mean = ops.sum(known * x, axis=(1, 2), keepdims=True) / (count + 1e-6)
-        return mean + known * (x - mean)
-    share = ops.average_pool(known, 2, strides=2, padding="same")
-    half = ops.average_pool(known * x, 2, strides=2, padding="same") / (share + 1e-6)
-    half = completed(half, ops.minimum(4 * share, 1.0), rounds)
-    around = ops.image.resize(half, (height, width), data_format="channels_last")
-    whole = around + known * (x - around)
-    for _ in range(rounds):
-        around = ops.average_pool(whole, 3, strides=1, padding="same")
-        whole = around + known * (x - around)
-    return whole

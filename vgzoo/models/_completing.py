@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from keras import ops
 
-from vgzoo.layers.carrying import REACH, carried, certainty, completed, inner
+from vgzoo.layers.carrying import REACH, carried, certainty, inner
 from vgzoo.layers.fusing import unfused
 
 _RIM = 32  # pixels around a hole, at least, by which it is registered with other frames
@@ -42,7 +42,7 @@ def carried_over(seen: np.ndarray, motions: Callable[[list[int]], Iterator]) -> 
     wanted = [t for t, x in enumerate(seen) if ops.convert_to_numpy(inner(x[None, ..., 3:])).any()]
     near = sorted({u for t in wanted for u in _reached(t, 1, seen) + _reached(t, -1, seen) + [t]})
     leads = {
-        u: ops.convert_to_numpy(completed(motion[None], certainty(masked(seen[u][None]))))[0]
+        u: (motion, ops.convert_to_numpy(certainty(masked(seen[u][None])))[0])
         for u, motion in zip(near, motions(near), strict=True)
     }
     made, windows = seen.copy(), _windows(seen[..., 3] == 0, wanted)
@@ -69,7 +69,8 @@ def _way(seen: np.ndarray, leads: dict, t: int, step: int, part) -> Iterator[tup
     """One of the sides that `carried` looks at, in a part of the frames."""
     half = np.s_[2:] if step > 0 else np.s_[:2]
     for u in _reached(t, step, seen):
-        yield leads[u - step][part][None, ..., half], _shown(seen, u, part)
+        motion, sure = (x[part][None] for x in leads[u - step])
+        yield np.concatenate([motion[..., half], sure], axis=-1), _shown(seen, u, part)
 
 
 def _shown(seen: np.ndarray, t: int, part) -> np.ndarray:
@@ -85,7 +86,7 @@ def carried_tensors(seen, motion):
     """
     frames, size = seen.shape[1], seen.shape[2:]
     flat = ops.reshape(masked(seen), (-1, *size))
-    motion = completed(ops.reshape(motion, (-1, *size)), certainty(flat))
+    motion, sure = ops.reshape(motion, (-1, *size)), certainty(flat)
 
     def later(x, by: int):
         """That of frames so much later; none where there is none."""
@@ -94,7 +95,7 @@ def carried_tensors(seen, motion):
         x = ops.pad(x, ((0, 0), (beyond, beyond), (0, 0), (0, 0), (0, 0)))
         return ops.reshape(x[:, beyond + by : beyond + by + frames], (-1, *x.shape[2:]))
 
-    before, behind = ops.split(motion, 2, axis=-1)
+    before, behind = (ops.concatenate([x, sure], -1) for x in ops.split(motion, 2, axis=-1))
     sides = [
         [
             (later(lead, step * (k - 1)), later(flat, step * k))

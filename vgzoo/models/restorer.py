@@ -22,9 +22,9 @@ from vgzoo import random
 from vgzoo.errors import VgzooError
 from vgzoo.layers import damage
 from vgzoo.layers.aligning import Aligner, motions
-from vgzoo.layers.carrying import completed
 from vgzoo.layers.residual import Block
 from vgzoo.layers.spacetime import depth_to_space, he_normal, leaky, space_to_depth
+from vgzoo.layers.surroundings import completed
 from vgzoo.models._completing import masked
 from vgzoo.models._restoring import BETWEEN, KIND, NEAR, Restoring
 from vgzoo.models.base import VideoModel, register
