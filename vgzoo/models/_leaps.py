@@ -21,7 +21,7 @@ class Leaps:
 
     A model has `leaps`, evaluations up to which samples are made by leaps, of the same times as
     steps would be; `leap_stride`, every how many clips of a batch they are learned on; and what
-    `RFlow` has of parts, guided velocities, guidance and shift.
+    `RFlow` has of parts, guided velocities, how far and how long they are, and shift.
     """
 
     def _leapt(self, *clips):
@@ -30,8 +30,7 @@ class Leaps:
         rows = ops.shape(noise)[0]
 
         def velocity(x, time):
-            time = ops.broadcast_to(time, (rows,))
-            return self._guided(x, time, classes, self.guidance, *about)
+            return self._guided(x, time, classes, self.guidance, *about, until=self.guided)
 
         way = ode.way(velocity, noise, steps=MOST, shift=self.shift)
         *way, end = (ops.stop_gradient(x) for x in way)

@@ -287,6 +287,11 @@ class VideoModel(Forecasting, Filling, Editing, keras.Model):
             self._coders[name] = self.compiled_function(run, small_steps=small_steps)
         return self._coders[name]
 
+    def forget_compiled(self) -> None:
+        """Have functions compiled anew: a setting that went into them has changed."""
+        self._samplers.clear()
+        self._coders.clear()
+
     def compiled_function(self, run: Callable, *, small_steps: bool = False) -> Callable:
         """A function of trees of tensors over the model's weights, compiled by the backend.
 

@@ -18,7 +18,8 @@ and sampling follows that velocity from noise to a clip. What is made for video 
   an edit keeps those that it finds: the flow goes from noise to what a clip shows on these, which
   takes few steps where it would take many to make up its mind;
 - classes may be left out, in training for some clips, so that sampling can be guided (Ho and
-  Salimans 2022, arXiv 2207.12598);
+  Salimans 2022, arXiv 2207.12598), if only while it is decided what is seen: later guidance costs
+  evaluations and spoils details (Kynkäänniemi et al. 2024, arXiv 2404.07724);
 - samples of one or two evaluations are made by leaps: told so, the same network says where guided
   steps would lead to in the end, as a consistency model does (Song et al. 2023, arXiv 2303.01469;
   guided: Luo et al. 2023, arXiv 2310.04378). It learns that from whole ways of a few steps, which
@@ -66,7 +67,8 @@ class RFlow(Leaps, Places, Windows, VideoModel):
         steps: evaluations of the network in a sample, if nothing else is asked for.
         sampler: "euler", "midpoint", "heun" or "multistep".
         guidance: how far samples of a class are pushed away from those of none: 1 for not at all,
-            else each evaluation is of two clips.
+            else an evaluation that is guided is of two clips.
+        guided: the time until which evaluations are: 0 is noise, 1 the clip.
         shift: of the times of the steps, above 1 more of them lie near the noise.
         moment: mean and deviation of the logit of the times trained on; 0 is noise, 1 the clip.
         known: share of the clips trained on of which a part is known.
@@ -116,6 +118,7 @@ class RFlow(Leaps, Places, Windows, VideoModel):
         steps: int = 32,
         sampler: str = "multistep",
         guidance: float = 1.0,
+        guided: float = 1.0,
         shift: float = 3.0,
         moment: tuple[float, float] = (-1.3, 1.2),
         known: float = 0.5,
@@ -143,7 +146,8 @@ class RFlow(Leaps, Places, Windows, VideoModel):
         self.patch, self.widths, self.blocks = patch, tuple(widths), tuple(blocks)
         self.features, self.heads, self.depth, self.sprite = features, heads, depth, sprite
         self.context, self.steps, self.sampler = context, steps, sampler
-        self.guidance, self.shift, self.moment = guidance, shift, tuple(moment)
+        self.guidance, self.guided = guidance, guided
+        self.shift, self.moment = shift, tuple(moment)
         self.known, self.unlabelled = known, unlabelled
         self.leaps, self.leap_stride = leaps, leap_stride
         self.network = VideoUNet(
@@ -190,7 +194,7 @@ class RFlow(Leaps, Places, Windows, VideoModel):
 
     def get_config(self) -> dict:
         own = ("classes", "labels", "patch", "features", "heads", "depth", "sprite", "context")
-        own += ("steps", "sampler", "guidance", "shift", "known", "unlabelled")
+        own += ("steps", "sampler", "guidance", "guided", "shift", "known", "unlabelled")
         own += ("leaps", "leap_stride")
         lists = ("widths", "blocks", "moment")
         return {
@@ -260,13 +264,27 @@ class RFlow(Leaps, Places, Windows, VideoModel):
         away = ops.maximum(1 - time, 1e-3)[:, None, None, None, None]
         return (self._parts(x, time, *told, leap=leap)[0] - x) / away
 
-    def _guided(self, x, time, classes, guidance, *told, leap=0.0):
-        """The velocity of classes, pushed away from that of none."""
-        slope = self._velocity(x, time, classes, *told, leap=leap)
+    def _guided(self, x, time, classes, guidance, *told, until=1.0, leap=0.0):
+        """The velocity of classes at one time, until another pushed away from that of none."""
+        times = ops.broadcast_to(time, ops.shape(x)[:1])
+        slope = self._velocity(x, times, classes, *told, leap=leap)
         if guidance == 1:
             return slope
-        without = self._velocity(x, time, self._classes(None, ops.shape(x)[0]), *told)
-        return without + guidance * (slope - without)
+
+        def pushed():
+            without = self._velocity(x, times, self._classes(None, ops.shape(x)[0]), *told)
+            return without + guidance * (slope - without)
+
+        return pushed() if until >= 1 else ops.cond(time < until, pushed, lambda: slope)
+
+    @property
+    def guidance(self) -> float:
+        return self._guidance
+
+    @guidance.setter
+    def guidance(self, guidance: float) -> None:
+        self._guidance = guidance
+        self.forget_compiled()
 
     # -- training --------------------------------------------------------------------------
 
@@ -345,19 +363,19 @@ class RFlow(Leaps, Places, Windows, VideoModel):
         leap = steps <= self.leaps
         guidance = 1 if labels is None or leap else self.guidance  # leaps have learned guided ways
         kept = self._drawn(noise, known)
-        velocity = self.velocities(clip, known, labels, guidance, kept, leap=float(leap))
+        velocity = self.velocities(
+            clip, known, labels, guidance, kept, until=self.guided, leap=float(leap)
+        )
         sampler = "euler" if leap else self.sampler
         return ode.integrate(velocity, noise, steps=steps, shift=self.shift, sampler=sampler)
 
-    def velocities(self, clip, known, labels, guidance, kept=(), leap: float = 0.0):
+    def velocities(self, clip, known, labels, guidance, kept=(), **options):
         rows = ops.shape(clip)[0]
         classes = None if labels is None else ops.sort(self._labels(labels), axis=1)
-        classes = self._classes(classes, rows)
+        classes, guidance = self._classes(classes, rows), 1 if labels is None else guidance
 
         def velocity(x, time):
-            time = ops.broadcast_to(time, (rows,))
-            guided = 1 if labels is None else guidance
-            return self._guided(x, time, classes, guided, clip, known, *kept, leap=leap)
+            return self._guided(x, time, classes, guidance, clip, known, *kept, **options)
 
         return velocity
 
