@@ -137,4 +137,17 @@ def test_colours_are_steadied_along_the_motion():
     made = ops.convert_to_numpy(steadied(frame, near[None]))[0]
     np.testing.assert_allclose(made @ damage.LUMA, grey[2], atol=1e-5)
     before, after = (np.std(x - grey[2][..., None]) for x in (noisy[2], made))
-    assert after == pytest.approx(before / np.sqrt(5), rel=0.1)
+    assert after < before / np.sqrt(5) / 2  # of five frames, and of what is side by side
+
+
+def test_steadied_colours_stay_on_their_side_of_an_edge():
+    """And are in proportion to how bright a thing is."""
+    left, right = np.array([0.3, 0.2, 0.1]), np.array([0.5, 0.8, 0.9])
+    x = np.arange(32)[:, None]
+    frame = np.where(x < 16, left, right) * np.ones((24, 1, 1))
+    seen = np.concatenate([frame, np.ones((24, 32, 1))], axis=-1).astype("float32")
+    near = np.repeat(0.9 * seen[None], 4, axis=0)  # darker, so that differences would be less
+    near[..., 3] = 1
+    moved = np.concatenate([seen, np.zeros((24, 32, 8), "float32")], axis=-1)
+    made = ops.convert_to_numpy(steadied(moved[None], near[None]))[0]
+    assert np.abs(made - frame).max() < 0.004
