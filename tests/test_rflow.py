@@ -7,7 +7,7 @@ import tensorflow as tf
 from every import assert_same_clips, build, fine_tune, kept, run_plainly
 from films import write_films
 from keras import ops
-from tiny import TINY, clip_batch, training_batch
+from tiny import TINY, clip_batch, scramble, training_batch
 
 import vgzoo
 from vgzoo import models, video
@@ -83,6 +83,37 @@ def test_few_evaluations_are_leaps_and_unguided():
         asked.clear()
         model.fill(noise, noise, noise[..., :1], ops.convert_to_tensor([[1, 2]]), steps)
         assert asked == wanted
+
+
+def test_guidance_ends_at_a_time_and_is_what_was_set_last():
+    """Steps that begin before it are guided, and clips are made anew with another one."""
+    options = {"guidance": 3.0, "sampler": "euler", "shift": 1.0, "leaps": 0}
+    model = models.build("rflow", **TINY["rflow"] | options, guided=0.5)
+    scramble(model)
+    sure, asked = model.velocities, []
+    noise = np.random.default_rng(0).normal(size=(2, 6, 16, 16, 1)).astype("float32")
+    labels = ops.convert_to_tensor([[1, 2]] * 2)
+    nothing = noise, np.zeros_like(noise), np.zeros_like(noise[..., :1])
+    made = np.asarray(model.fill(*nothing, labels, steps=4))
+
+    def by_hand(clip, known, labels, guidance, kept, **_):
+        full, plain = (sure(clip, known, labels, g, kept) for g in (guidance, 1))
+
+        def velocity(x, time):
+            asked.append(float(time))
+            return full(x, time) if time < 0.5 else plain(x, time)
+
+        return velocity
+
+    model.velocities = by_hand
+    np.testing.assert_allclose(np.asarray(model.fill(*nothing, labels, steps=4)), made, atol=1e-5)
+    assert asked == [0, 0.25, 0.5, 0.75]
+    model = models.build("rflow", **TINY["rflow"] | options)
+    scramble(model)
+    clips = []
+    for model.guidance in (3.0, 1.0, 3.0):
+        clips.append(model.generate(2, labels=[1, 2], steps=2, seed=1))
+    assert (clips[0] != clips[1]).any() and (clips[0] == clips[2]).all()
 
 
 def test_leaps_are_taught_where_guided_steps_lead():

@@ -326,3 +326,14 @@ def test_weights_of_another_training_are_refused(run, recipe, tmp_path):
     change(recipe, stages=RECIPE["stages"] * 2)
     with pytest.raises(VgzooError, match="without weights"):
         train(recipe, out=tmp_path / "there", weights=run / "tiny", verbose=0)
+
+
+def test_time_of_training_is_told_though_epochs_changed(tmp_path):
+    rows = "step,clips_per_s\r\n100,50\r\n150,25\r\n250,10\r\n"
+    (tmp_path / "log.csv").write_text(rows, newline="")
+    recipe = {
+        "epoch_steps": 50,
+        "stages": [{"steps": 200, "batch_size": 4}, {"steps": 100, "batch_size": 2}],
+    }
+    wanted = 400 / 50 + 200 / 25 + (50 * 4 + 50 * 2) / 10
+    assert export._training_seconds(tmp_path, recipe) == pytest.approx(wanted)

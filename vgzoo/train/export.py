@@ -124,11 +124,10 @@ def _show(model: VideoModel, folder: Path, recipe: dict) -> None:
 
 def _training_seconds(out: Path, recipe: dict) -> float:
     """Time of all epochs, from the log: it outlives a kill."""
-    seconds = 0.0
-    for row in curves.read(out):
+    seconds, before = 0.0, 0
+    for row in curves.read(out):  # epochs may have been of other lengths in an earlier sitting
         clips = recipes.clips_seen(recipe, int(row["step"]))
-        clips -= recipes.clips_seen(recipe, int(row["step"]) - recipe["epoch_steps"])
-        seconds += clips / row["clips_per_s"]
+        seconds, before = seconds + (clips - before) / row["clips_per_s"], clips
     return round(seconds, 1)
 
 
