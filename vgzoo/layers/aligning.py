@@ -100,10 +100,8 @@ class Aligner(layers.Layer):
         rest = self._learned(frame, fetch(flat, motion, count), offsets, style)
         motion, _ = warp(each(motion, count), each(rest, count))
         far = registered(frame, flat, rest + self._beside(motion, count), offsets)
-        better = fused(_misfit, frame, flat, far, offsets) < fused(
-            _misfit, frame, flat, near, offsets
-        )
-        return ops.where(better, far, near)
+        far_off, near_off = (fused(_misfit, frame, flat, x, offsets) for x in (far, near))
+        return ops.where(far_off < near_off, far, near)
 
     def _learned(self, frame, flat, offsets, style):
         """The motion that the networks find."""
@@ -160,8 +158,8 @@ def _misfit(frame, flat, motion, offsets):
     total = ops.sum(closeness * there, axis=1)
     apart = ops.sum(closeness * there * apart, axis=1) / (total + 1e-3)
     apart = apart + _MISSING * (1 - ops.minimum(total, 1.0))
-    for _ in range(2):
-        apart = ops.average_pool(apart, _WINDOW, strides=1, padding="same")
+    for window in ((_WINDOW, 1), (1, _WINDOW)) * 2:
+        apart = ops.average_pool(apart, window, strides=1, padding="same")
     return apart
 
 
