@@ -36,6 +36,7 @@ class VideoModel(Forecasting, Filling, Editing, keras.Model):
     references: ClassVar[tuple[str, ...]] = ()
     logged: ClassVar[tuple[str, ...]] = ()  # scalars that `track` shows beside the loss
     options: ClassVar[tuple[str, ...]] = ()  # of generate's "labels" and "steps", those it takes
+    settings: ClassVar[tuple[str, ...]] = ()  # attributes that change what is made of noise
     any_length: ClassVar[bool] = False  # whether clips of other lengths can be trained on
     classes: int = 0  # how many there are, for models that know classes
     label_shape: tuple[int, ...] = ()  # of one clip's classes
@@ -67,7 +68,7 @@ class VideoModel(Forecasting, Filling, Editing, keras.Model):
         )
         self._deferred: dict[str, Callable[[], None]] = {}
         self._samplers: dict[tuple, Callable] = {}
-        self._coders: dict[str, Callable] = {}
+        self._coders: dict[tuple, Callable] = {}
         self.built = True
 
     # -- configuration ---------------------------------------------------------------------
@@ -238,7 +239,7 @@ class VideoModel(Forecasting, Filling, Editing, keras.Model):
         size = min(batch_size, n)
         if "labels" in self.options:
             labels = self.checked_labels(labels, n, seed)
-        key = (size, frames, steps, labels is not None)
+        key = (size, frames, steps, labels is not None, *self._settings())
         if key not in self._samplers:
             self._samplers[key] = self._compile_sampler(frames, steps)
         progress = progress_bar(n, "clip", verbose)
@@ -283,14 +284,14 @@ class VideoModel(Forecasting, Filling, Editing, keras.Model):
 
     def _coder(self, name: str, run: Callable, small_steps: bool = False) -> Callable:
         """A compiled function, kept by its name."""
-        if name not in self._coders:
-            self._coders[name] = self.compiled_function(run, small_steps=small_steps)
-        return self._coders[name]
+        key = name, *self._settings()
+        if key not in self._coders:
+            self._coders[key] = self.compiled_function(run, small_steps=small_steps)
+        return self._coders[key]
 
-    def forget_compiled(self) -> None:
-        """Have functions compiled anew: a setting that went into them has changed."""
-        self._samplers.clear()
-        self._coders.clear()
+    def _settings(self) -> tuple:
+        """What goes into compiled functions and may be set: for others these are compiled anew."""
+        return tuple(getattr(self, name) for name in self.settings)
 
     def compiled_function(self, run: Callable, *, small_steps: bool = False) -> Callable:
         """A function of trees of tensors over the model's weights, compiled by the backend.

@@ -93,6 +93,7 @@ class RFlow(Leaps, Places, Windows, VideoModel):
         "arXiv:2301.11093",
     )
     options = ("labels", "steps")
+    settings = ("steps", "sampler", "guidance", "guided", "shift", "leaps")
     any_length = True
     logged = ("mse", "leapt")
 
@@ -276,15 +277,6 @@ class RFlow(Leaps, Places, Windows, VideoModel):
             return without + guidance * (slope - without)
 
         return pushed() if until >= 1 else ops.cond(time < until, pushed, lambda: slope)
-
-    @property
-    def guidance(self) -> float:
-        return self._guidance
-
-    @guidance.setter
-    def guidance(self, guidance: float) -> None:
-        self._guidance = guidance
-        self.forget_compiled()
 
     # -- training --------------------------------------------------------------------------
 

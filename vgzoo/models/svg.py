@@ -162,12 +162,11 @@ class SVG(VideoModel):
         clips = self.checked_clips(clips, least=self.context + 1)
         shape = self.noise_shape(self._to_come(clips))
         bounds = np.empty(len(clips))
-        if "elbo" not in self._coders:
-            self._coders["elbo"] = self.compiled_function(self._bound_of_uint8)
+        bound = self._coder("elbo", self._bound_of_uint8)
         for i in range(0, len(clips), _CLIPS):
             noise = random.normal_rows(seed, i, _CLIPS, shape)
             rows = np.arange(i, i + _CLIPS).clip(max=len(clips) - 1)  # the last batch is filled up
-            found = ops.convert_to_numpy(self._coders["elbo"](clips[rows], noise))
+            found = ops.convert_to_numpy(bound(clips[rows], noise))
             bounds[i : i + _CLIPS] = found[: len(clips) - i]
         return bounds
 
