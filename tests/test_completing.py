@@ -9,7 +9,7 @@ from tiny import TINY
 
 from vgzoo import models
 from vgzoo.layers import damage
-from vgzoo.layers.aligning import Aligner
+from vgzoo.layers.aligning import Aligner, _misfit
 from vgzoo.layers.carrying import carried
 from vgzoo.layers.registering import registered
 from vgzoo.layers.steadying import steadied
@@ -38,6 +38,24 @@ def test_large_frames_are_aligned_at_half_their_size_first():
     inner = np.s_[:, 12:-12, 12:-12]
     found, alone = (np.abs(x - np.array([1.5, -2.5]))[inner].mean() for x in (found, alone))
     assert found < 0.1 < alone
+
+
+@pytest.mark.parametrize("known", [1, 0])
+def test_motion_that_is_right_fits_best(known):
+    """Whether the frame is there or not; of neighbours that are not known none does."""
+    seen = with_known(panned(3, (40, 48), (1.5, -2.5)))
+    frame, near = known * seen[None, 1], seen[[0, 2]]
+    offsets = np.array([[-1, 1]], "float32")
+    right = np.array([-2.5, 1.5, 2.5, -1.5], "float32") + np.zeros((1, 40, 48, 1), "float32")
+    off = {
+        share: ops.convert_to_numpy(_misfit(frame, near, share * right, offsets))
+        for share in (0.5, 1, 1.5)
+    }
+    inside = np.s_[:, 12:-12, 12:-12]
+    assert (off[1] < np.minimum(off[0.5], off[1.5]) / 2)[inside].all()
+    assert off[1][inside].max() < 0.02
+    unknown = ops.convert_to_numpy(_misfit(frame, 0 * near, right, offsets))
+    np.testing.assert_allclose(unknown, 0.2, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(32, 48), (21, 35)])
