@@ -7,6 +7,7 @@ its colours do so alike.
 from keras import ops
 
 from vgzoo.layers.damage import grey
+from vgzoo.layers.fusing import fused
 from vgzoo.layers.warp import fetch
 
 TIMES = 5  # that it is done: each draws on the frames that the last one drew on
@@ -29,6 +30,10 @@ def steadied(frame, near):
     Returns:
         `(B, H, W, 3)`.
     """
+    return fused(_steadied, frame, near)
+
+
+def _steadied(frame, near):
     colour, _, motion = ops.split(frame, [3, 4], axis=-1)
     luma = grey(colour)
     found = fetch(ops.reshape(near, (-1, *near.shape[2:])), motion, near.shape[1])

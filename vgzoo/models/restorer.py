@@ -201,7 +201,10 @@ class Restorer(Restoring, VideoModel):
         total, count = ops.split(ops.sum(ops.stop_gradient(others), axis=3), [3], axis=-1)
         there = known + (1 - known) * ops.minimum(count, 1.0)
         total = known * colour + (1 - known) * total / ops.maximum(count, 1e-3)
-        return completed(total, there, _ROUNDS)
+        # Most tasks have nothing to complete.
+        return ops.cond(
+            ops.all(there >= 1), lambda: total, lambda: completed(total, there, _ROUNDS)
+        )
 
     def motion(self, frame, near, offsets, kind):
         """How neighbours moved: that of `restored`, alone."""
